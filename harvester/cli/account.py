@@ -1,0 +1,130 @@
+"""One account's part of a run: its plan, its harvest, its manifest."""
+
+import datetime as dt
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from harvester.cli.selection import Selection
+from harvester.cli.workshop import CAMPAIGNS, AccountBench, Store
+from harvester.engine.discovery import sent_campaigns
+from harvester.engine.harvest import Tools
+from harvester.errors import (
+    BusyError,
+    ConfigError,
+    CredentialsError,
+    DiskError,
+    HarvestError,
+    StoppedError,
+    VerificationError,
+)
+from harvester.events import CampaignsDiscovered, HarvestFinished, HarvestStarted
+from harvester.model import Campaign, Discovery, Harvest, JobState
+from harvester.store.manifest import write_manifest
+
+URGENCY = (DiskError, VerificationError, CredentialsError, ConfigError, BusyError, StoppedError, HarvestError)
+"""Which of several troubles is told: the one that most needs a person."""
+
+
+async def harvest_account(bench: AccountBench, selection: Selection, output: Path) -> HarvestError | None:
+    """Plan and harvest one account, and write its manifest whatever happens.
+
+    Returns:
+        What ended it early, if anything did; trouble of one account is no trouble of another.
+    """
+    store, tools = bench.store, bench.tools
+    harvest = store.ledger.open_harvest(bench.name, selection.date)
+    trouble: HarvestError | None = None
+    try:
+        await _plan(bench, selection, harvest)
+        offset_ms = await tools.offload_disk(partial(store.ledger.sent_time_offset_ms, bench.name))
+        await bench.harvest(harvest, offset_ms).run()
+    except HarvestError as error:
+        trouble = error
+    except BaseExceptionGroup as group:
+        trouble = first_trouble(group)
+        if trouble is None:
+            raise
+    if isinstance(trouble, DiskError):
+        tools.stop.ask("the disk refuses")
+        return trouble
+    await tools.offload_disk(partial(_close, store, tools, harvest, output))
+    return trouble
+
+
+def first_trouble(group: BaseExceptionGroup[BaseException]) -> HarvestError | None:
+    """Return what a person should hear of first, by `URGENCY`; None if anything in the group is a bug of ours."""
+    troubles, others = group.split(HarvestError)
+    if others is not None or troubles is None:
+        return None
+    return min(_leaves(troubles), key=lambda error: URGENCY.index(type(error)))
+
+
+def _leaves(group: BaseExceptionGroup[HarvestError]) -> Iterator[HarvestError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+async def _plan(bench: AccountBench, selection: Selection, harvest: Harvest) -> None:
+    """See that the ledger holds this run's plan, and send back what is to be tried again."""
+    store, tools = bench.store, bench.tools
+    again = (JobState.FAILED, JobState.DONE, JobState.SKIPPED) if selection.is_refresh else (JobState.FAILED,)
+    await tools.offload_disk(partial(store.ledger.release, harvest))
+    if selection.keys is None:
+        await _discover(bench, selection, harvest)
+    await tools.offload_disk(partial(store.ledger.requeue, harvest, again))
+    counts = await tools.offload_disk(partial(store.ledger.counts, harvest, is_plan_only=True))
+    tools.emit(
+        HarvestStarted(
+            bench.name,
+            harvest.date.isoformat(),
+            store.ledger.run_id,
+            jobs=sum(counts.values()),
+            jobs_open=counts[JobState.PENDING],
+        )
+    )
+
+
+async def _discover(bench: AccountBench, selection: Selection, harvest: Harvest) -> None:
+    """Read the account's listing into the plan; once for a date, so that going on costs no call."""
+    ledger, tools = bench.store.ledger, bench.tools
+    if harvest.discovery is Discovery.WHOLE and not selection.is_refresh:
+        await tools.offload_disk(partial(ledger.plan_again, harvest, selection.actions))
+        return
+    await tools.offload_disk(partial(ledger.note_discovery, harvest, Discovery.PARTIAL))
+    found = 0
+    async for page in sent_campaigns(bench.name, bench.caller(CAMPAIGNS), bench.client, bench.backoff, tools):
+        campaigns = [Campaign(campaign.key) for campaign in page.campaigns]
+        await tools.offload_disk(partial(ledger.plan, harvest, campaigns, selection.actions))
+        offsets = {campaign.sent_time_offset_ms for campaign in page.campaigns} - {None}
+        for offset_ms in sorted(offset for offset in offsets if offset is not None):
+            await tools.offload_disk(partial(ledger.learn_sent_time_offset, bench.name, offset_ms))
+        found += len(campaigns)
+        tools.emit(CampaignsDiscovered(bench.name, found))
+    if not tools.stop.is_asked:
+        await tools.offload_disk(partial(ledger.note_discovery, harvest, Discovery.WHOLE))
+
+
+def _close(store: Store, tools: Tools, harvest: Harvest, output: Path) -> None:
+    """Let unfinished jobs go, write the manifest, and tell how it ended."""
+    ledger = store.ledger
+    ledger.release(harvest)
+    written_at = dt.datetime.fromtimestamp(tools.clock.wall_s(), dt.UTC).isoformat(timespec="seconds")
+    write_manifest(output, ledger, ledger.open_harvest(harvest.account, harvest.date), written_at)
+    counts = ledger.counts(harvest, is_plan_only=True)
+    rows, _, calls = ledger.totals(harvest)
+    tools.emit(
+        HarvestFinished(
+            harvest.account,
+            harvest.date.isoformat(),
+            done=counts[JobState.DONE],
+            failed=counts[JobState.FAILED],
+            skipped=counts[JobState.SKIPPED],
+            open=counts[JobState.PENDING],
+            rows=rows,
+            calls=calls,
+        )
+    )

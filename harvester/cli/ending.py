@@ -1,0 +1,106 @@
+"""How a run ended: from counts, troubles and signals to an exit code and a summary."""
+
+import signal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from harvester.cli.selection import Selection
+from harvester.errors import HarvestError, StoppedError
+from harvester.model import Harvest, JobState
+from harvester.report.summary import AccountSummary, Problem, RunSummary
+from harvester.store.ledger import JobReport, Ledger
+
+EXIT_PARTIAL = 3
+EXIT_CREDENTIALS = 4
+SIGNAL_BASE = 128
+
+PRIVILEGE_CODES = frozenset({"6607", "6601"})
+"""If these are all that an account ever answers, it is the account that lacks the privilege, not a campaign."""
+
+WORDS = {
+    0: "complete",
+    EXIT_PARTIAL: "partial: some jobs failed, the rest is complete",
+    EXIT_CREDENTIALS: "a person must act",
+    StoppedError.exit_code: "stopped, resumable",
+}
+
+
+@dataclass(slots=True)
+class Ending:
+    """What is learned while a run ends.
+
+    Attributes:
+        began_s: when the run began, on the clock of `Clock.now_s`.
+        troubles: what ended accounts early.
+        signal: the signal that asked to stop, if any.
+    """
+
+    began_s: float
+    troubles: list[HarvestError] = field(default_factory=list)
+    signal: signal.Signals | None = None
+
+
+def summarise(ending: Ending, selection: Selection, ledger: Ledger, calls_by_account: Mapping[str, int]) -> RunSummary:
+    """Return the summary of a run; its exit code is a function of the ledger's content, troubles and the signal."""
+    accounts = tuple(
+        _account_summary(ledger, ledger.open_harvest(name, selection.date), calls_by_account.get(name, 0))
+        for name in selection.accounts
+    )
+    exit_code = exit_code_of(ending, accounts)
+    first = min(ending.troubles, key=lambda trouble: trouble.exit_code, default=None)
+    because = f"{first.message.rstrip('.')}. {first.remedy}".strip(" .") if first else None
+    if because is None and ending.signal is not None and exit_code:
+        because = ending.signal.name
+    return RunSummary(
+        run_id=ledger.run_id,
+        exit_code=exit_code,
+        outcome=WORDS.get(exit_code, "stopped, resumable" if ending.signal else "failed"),
+        accounts=accounts,
+        seconds=0.0,
+        output="",
+        stopped_because=because,
+    )
+
+
+def exit_code_of(ending: Ending, accounts: Iterable[AccountSummary]) -> int:
+    """Return the exit code: the troubles first, then the signal, then what is left undone."""
+    fatal = [trouble.exit_code for trouble in ending.troubles if not isinstance(trouble, StoppedError)]
+    if fatal:
+        return max(fatal)
+    is_open = any(account.jobs[JobState.PENDING] or account.jobs[JobState.RUNNING] for account in accounts)
+    if ending.signal is not None and is_open:
+        return SIGNAL_BASE + ending.signal
+    if ending.troubles or is_open:
+        return StoppedError.exit_code
+    if any(_lacks_privilege(account) for account in accounts):
+        return EXIT_CREDENTIALS
+    return EXIT_PARTIAL if any(account.jobs[JobState.FAILED] for account in accounts) else 0
+
+
+def _lacks_privilege(account: AccountSummary) -> bool:
+    """Whether nothing of an account could be read, each time for want of privilege."""
+    codes = {problem.code for problem in account.not_done}
+    return bool(codes) and codes <= PRIVILEGE_CODES and not account.jobs[JobState.DONE]
+
+
+def _account_summary(ledger: Ledger, harvest: Harvest, calls: int) -> AccountSummary:
+    rows, size_bytes, _ = ledger.totals(harvest)
+    return AccountSummary(
+        account=harvest.account,
+        date=harvest.date.isoformat(),
+        jobs={state.value: number for state, number in ledger.counts(harvest, is_plan_only=True).items()},
+        rows=rows,
+        bytes=size_bytes,
+        calls=calls,
+        not_done=tuple(problems(ledger.jobs(harvest, JobState.FAILED))),
+    )
+
+
+def problems(jobs: Iterable[JobReport]) -> Iterable[Problem]:
+    """Yield what failed, the jobs of one campaign that failed for one reason as one."""
+    by_cause = groupby(jobs, key=lambda job: (job.campaign_key, job.code, job.reason, job.remedy))
+    for (key, code, reason, remedy), group in by_cause:
+        actions = [job.action for job in group]
+        action = actions[0] if len(actions) == 1 else None
+        yield Problem(key, action, len(actions), code or "", reason or "", remedy or "")

@@ -1,0 +1,79 @@
+"""The group of commands; each is imported only when it is called, so that `--help` answers at once."""
+
+import os
+import sys
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from harvester import __version__
+from harvester.errors import HarvestError
+
+COMMANDS = {
+    "run": "Harvest every recipient of the configured campaigns.",
+    "status": "Show what is done, running, waiting and failed, and the budget.",
+    "demo": "Harvest a simulated account over real HTTP, on loopback.",
+    "simulate": "Serve a Zoho Campaigns to practise on.",
+}
+
+EXIT_BUG = 1
+PRIVATE_UMASK = 0o077
+"""Whatever harvester writes holds addresses or tokens: it is for its owner alone."""
+
+
+class _Lazy(click.Group):
+    """A group that knows its commands by name and imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"harvester.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="harvester")
+def harvester() -> None:
+    """Harvest every recipient of every Zoho Campaigns campaign, within the API's limit.
+
+    \b
+    harvester demo                       see it work, without an account
+    cp config.example.toml config.toml   then fill in the credentials
+    harvester run                        harvest; the same command goes on where it stopped
+    harvester status                     what is there, what is not, and why
+
+    Exit codes: 0 complete, 1 a bug, 2 usage or configuration, 3 partial, 4 a person must act, 5 another run holds
+    the state, 6 verification failed, 7 the disk, 75 stopped and resumable, 130/143 signals.
+    """
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit; expected errors are one clear sentence on stderr."""
+    os.umask(PRIVATE_UMASK)
+    try:
+        result: Any = harvester.main(argv, prog_name="harvester", standalone_mode=False)
+        sys.exit(result if isinstance(result, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except HarvestError as error:
+        click.echo(f"harvester: {error.message}", err=True)
+        if error.remedy:
+            click.echo(f"           {error.remedy}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_BUG)

@@ -1,0 +1,164 @@
+"""`harvester run`: harvest what is due, and go on where an earlier run stopped."""
+
+import asyncio
+import datetime as dt
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harvester.cli.account import harvest_account
+from harvester.cli.ending import Ending, summarise
+from harvester.cli.selection import Selection, accounts_of, check_one_account, keys_of
+from harvester.cli.workshop import AccountBench, Store, open_store, open_tools
+from harvester.clock import SystemClock
+from harvester.config import Settings, load
+from harvester.engine.harvest import Tools
+from harvester.engine.stop import Stop
+from harvester.events import DrainStarted, Emit
+from harvester.model import Action
+from harvester.report.live import choose
+from harvester.report.summary import RunSummary, sentences, to_json
+from harvester.report.tally import Tally
+from harvester.store.lock import exclusive
+from harvester.zoho.api import Http
+
+CONFIG = "config.toml"
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@click.command(name="run")
+@click.option("--config", "config_path", type=click.Path(path_type=Path), default=CONFIG, show_default=True)
+@click.option("--account", "accounts", multiple=True, metavar="NAME", help="Only this account; may be repeated.")
+@click.option("--campaign", "campaigns", multiple=True, metavar="KEY", help="Only this campaign; may be repeated.")
+@click.option("--campaigns-file", metavar="FILE", help="Campaign keys, one a line; - for standard input.")
+@click.option(
+    "--action", "actions", multiple=True, type=click.Choice([action.value for action in Action]), metavar="ACTION",
+    help="Only this action; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="The harvest date; default: today, UTC."
+)
+@click.option("--refresh", is_flag=True, help="Harvest again what is done for this date; old files are replaced.")
+@click.option("--json", "is_json", is_flag=True, help="A summary in JSON on standard output.")
+@click.option("-v", "--verbose", "is_verbose", is_flag=True, help="Log every page and every call, as JSON lines.")
+def command(config_path: Path, *, is_json: bool, is_verbose: bool, **flags: Any) -> int:
+    """Harvest every recipient of the selected campaigns into partitioned JSONL.
+
+    Done jobs of the date are not asked again; the same command goes on wherever an earlier run stopped or was killed.
+    On a terminal progress is drawn, elsewhere each event is a JSON line on standard error.
+    """
+    settings = load(config_path)
+    selection = select(settings, **flags)
+    summary = run(settings, selection, resume_command=_command_line(), is_verbose=is_verbose)
+    for line in sentences(summary):
+        click.echo(line, err=True)
+    if is_json:
+        click.echo(to_json(summary), nl=False)
+    return summary.exit_code
+
+
+def select(
+    settings: Settings,
+    *,
+    accounts: tuple[str, ...] = (),
+    campaigns: tuple[str, ...] = (),
+    campaigns_file: str | None = None,
+    actions: tuple[str, ...] = (),
+    as_of: dt.datetime | None = None,
+    refresh: bool = False,
+) -> Selection:
+    """Return what the flags select of the settings."""
+    names = accounts_of(settings, accounts)
+    keys = keys_of(settings, campaigns, campaigns_file)
+    check_one_account(names, keys)
+    chosen = tuple(Action(action) for action in dict.fromkeys(actions)) or settings.harvest.actions
+    date = as_of.date() if as_of else dt.datetime.now(dt.UTC).date()
+    return Selection(names, chosen, date, keys, refresh)
+
+
+def run(settings: Settings, selection: Selection, *, resume_command: str, is_verbose: bool = False) -> RunSummary:
+    """Harvest, show it, and return what came of it.
+
+    Raises:
+        ConfigError, BusyError, DiskError, VerificationError: before the first call.
+    """
+    clock = SystemClock()
+    ending = Ending(began_s=clock.now_s())
+    tally = Tally(settings.budget.calls - settings.budget.reserve_calls, settings.budget.period_s)
+    with exclusive(settings.state), open_store(settings, clock) as store:
+        plan_named(store, selection)
+        store.ledger.begin_run(clock.wall_s())
+        with choose(sys.stderr, tally, clock.now_s, clock.wall_s, is_verbose=is_verbose) as emit:
+            asyncio.run(_harvest(settings, selection, store, emit, ending))
+        calls = {account.account: account.counts.calls for account in tally.accounts}
+        summary = summarise(ending, selection, store.ledger, calls)
+        store.ledger.end_run(clock.wall_s(), summary.outcome)
+    is_finished = summary.exit_code == 0
+    return replace(
+        summary,
+        seconds=clock.now_s() - ending.began_s,
+        output=str(settings.output / "recipients"),
+        resume_command=None if is_finished else resume_command,
+    )
+
+
+def plan_named(store: Store, selection: Selection) -> None:
+    """Write named campaigns into the plan; all of the list is read and checked before the first call."""
+    if selection.keys is None:
+        return
+    for account in selection.accounts:
+        harvest = store.ledger.open_harvest(account, selection.date)
+        store.ledger.plan(harvest, selection.campaigns(), selection.actions)
+
+
+async def _harvest(settings: Settings, selection: Selection, store: Store, emit: Emit, ending: Ending) -> None:
+    """Harvest all accounts side by side; trouble of one never stops another, trouble of the disk stops all."""
+    stop = Stop()
+    try:
+        async with Http() as http, open_tools(store, stop, emit) as tools:
+            with _signals(stop, tools, selection.accounts, ending):
+                benches = [AccountBench(name, settings, store, tools, http) for name in selection.accounts]
+                async with asyncio.TaskGroup() as group:
+                    tasks = [
+                        group.create_task(harvest_account(bench, selection, settings.output), name=bench.name)
+                        for bench in benches
+                    ]
+                ending.troubles = [trouble for task in tasks if (trouble := task.result()) is not None]
+    except asyncio.CancelledError:
+        if ending.signal is None:
+            raise
+
+
+@contextmanager
+def _signals(stop: Stop, tools: Tools, accounts: tuple[str, ...], ending: Ending) -> Iterator[None]:
+    """First signal: no new call, calls under way are finished and stored. Second: at once; nothing stored is lost."""
+    loop, main = asyncio.get_running_loop(), asyncio.current_task()
+
+    def heard(number: signal.Signals) -> None:
+        if ending.signal is not None and main is not None:
+            main.cancel()
+            return
+        ending.signal = number
+        stop.ask(number.name)
+        for account in accounts:
+            tools.emit(DrainStarted(account, f"{number.name}: finishing the calls under way; once more stops at once"))
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, heard, number)
+    try:
+        yield
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def _command_line() -> str:
+    """Return the command that was typed, as it can be typed again."""
+    return shlex.join(["harvester", *sys.argv[1:]])

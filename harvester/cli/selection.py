@@ -1,0 +1,77 @@
+"""What a run is asked to harvest: the settings, narrowed by the command line, checked before the first call."""
+
+import datetime as dt
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harvester.campaign_keys import CampaignKeys, open_key_file, read_lines
+from harvester.config import KeyFile, Settings
+from harvester.errors import ConfigError
+from harvester.model import Action, Campaign
+
+STDIN = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What one run harvests.
+
+    Attributes:
+        accounts: names, in the order of the configuration.
+        actions: in the order in which they are asked for.
+        date: the harvest date.
+        keys: campaign keys; None to discover them.
+        is_refresh: also harvest again what is done.
+    """
+
+    accounts: tuple[str, ...]
+    actions: tuple[Action, ...]
+    date: dt.date
+    keys: CampaignKeys | None
+    is_refresh: bool
+
+    def campaigns(self) -> Iterator[Campaign]:
+        """Yield the named campaigns, each once; a bad or empty list raises ConfigError on the way."""
+        return (Campaign(key) for key in self.keys or ())
+
+
+def accounts_of(settings: Settings, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the accounts to harvest: those named, or all.
+
+    Raises:
+        ConfigError: a name is not configured.
+    """
+    unknown = [name for name in names if name not in settings.accounts]
+    if unknown:
+        known = ", ".join(settings.accounts)
+        raise ConfigError(f"There is no account {unknown[0]!r} in the configuration.", f"Configured: {known}.")
+    return tuple(name for name in settings.accounts if not names or name in names)
+
+
+def keys_of(settings: Settings, named: tuple[str, ...], key_file: str | None) -> CampaignKeys | None:
+    """Return the campaign keys of the command line, else those of the configuration; None to discover them."""
+    if named and key_file:
+        raise ConfigError("--campaign and --campaigns-file exclude each other.", "Give one of them.")
+    if named:
+        return CampaignKeys((key.encode("utf-8", "surrogateescape") for key in named), "--campaign")
+    if key_file == STDIN:
+        return CampaignKeys(read_lines(sys.stdin.buffer), "standard input")
+    if key_file:
+        return CampaignKeys(open_key_file(Path(key_file)), key_file)
+    campaigns = settings.harvest.campaigns
+    if isinstance(campaigns, KeyFile):
+        return CampaignKeys(open_key_file(campaigns.file), str(campaigns.file))
+    if isinstance(campaigns, str):
+        return None
+    return CampaignKeys((key.encode() for key in campaigns), "harvest.campaigns")
+
+
+def check_one_account(accounts: tuple[str, ...], keys: CampaignKeys | None) -> None:
+    """Refuse a list of keys for several accounts: a key belongs to one."""
+    if keys is not None and len(accounts) > 1:
+        raise ConfigError(
+            f"Campaign keys are named, but there are {len(accounts)} accounts ({', '.join(accounts)}).",
+            "Say whose they are with --account.",
+        )

@@ -1,0 +1,1 @@
+"""The run: which call comes next, and when."""

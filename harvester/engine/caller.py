@@ -1,0 +1,128 @@
+"""One call from start to end: wait for the slot, send, settle; and what all jobs of an account learn from it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+from typing import TypeVar
+
+from harvester.clock import Clock
+from harvester.engine.budget import Budget
+from harvester.engine.outage import Outage
+from harvester.engine.retry import Backoff
+from harvester.engine.stop import Stop
+from harvester.errors import StoppedError
+from harvester.events import Emit, OutageClosed, OutageOpened
+from harvester.model import Failure, Page
+
+Answer = TypeVar("Answer")
+
+
+class Weather:
+    """Whether an account's server can be reached at all, as its calls find out; shared by its endpoints.
+
+    Args:
+        account: whose.
+        patience_s: how long an outage may last before the run stops, in seconds.
+        backoff: the waits between single calls during an outage.
+        clock: the time.
+        rng: draws the jitter.
+        emit: takes the events.
+    """
+
+    def __init__(
+        self, account: str, patience_s: float, backoff: Backoff, clock: Clock, rng: Random, emit: Emit
+    ) -> None:
+        self._account = account
+        self._outage = Outage(patience_s)
+        self._backoff = backoff
+        self._clock = clock
+        self._rng = rng
+        self._emit = emit
+        self.single_file = asyncio.Lock()
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether only one call at a time may try."""
+        return self._outage.is_open
+
+    def probe_after_s(self) -> float:
+        """Return how long the next single call waits, in seconds."""
+        return self._outage.probe_after_s(self._backoff, self._rng)
+
+    def note(self, failure: Failure | None) -> None:
+        """Take the outcome of a call.
+
+        Raises:
+            StoppedError: patience is at its end.
+        """
+        was_open = self._outage.is_open
+        now_s = self._clock.now_s()
+        self._outage = self._outage.after(failure, now_s)
+        if self._outage.is_open and not was_open and failure is not None:
+            self._emit(OutageOpened(self._account, failure.message))
+        elif was_open and not self._outage.is_open:
+            self._emit(OutageClosed(self._account))
+        if failure is not None and self._outage.is_hopeless(now_s):
+            raise StoppedError(
+                f"{self._account}: {self._outage.failures} calls in a row found no working server"
+                f" (last: {failure.message}).",
+                failure.remedy or "Check the network and the service, then run the same command again.",
+            )
+
+
+class Caller:
+    """The way to one endpoint of one account.
+
+    Args:
+        budget: grants the slots.
+        weather: shared by the account's endpoints.
+        stop: asked when no call may start any more.
+    """
+
+    def __init__(self, budget: Budget, weather: Weather, stop: Stop) -> None:
+        self._budget = budget
+        self._weather = weather
+        self._stop = stop
+
+    async def ask(
+        self, send: Callable[[], Awaitable[Answer | Failure]], job_id: int | None = None
+    ) -> Answer | Failure | None:
+        """Send one call as soon as the budget allows it; None if the run stops first.
+
+        Args:
+            send: sends exactly one call and returns its answer or a `Failure`.
+            job_id: the job that pays for it, if any.
+
+        Raises:
+            StoppedError: nothing has worked for too long.
+        """
+        if not self._weather.is_bad:
+            return await self._send(send, job_id)
+        async with self._weather.single_file:
+            if self._weather.is_bad:
+                await self._stop.pause(self._weather.probe_after_s())
+                return await self._send(send, job_id)
+        return await self._send(send, job_id)
+
+    async def _send(
+        self, send: Callable[[], Awaitable[Answer | Failure]], job_id: int | None
+    ) -> Answer | Failure | None:
+        lease = await self._budget.lease(job_id)
+        if lease is None:
+            return None
+        answer = await send()
+        failure = answer if isinstance(answer, Failure) else None
+        await self._budget.settle(lease, failure, _code(answer))
+        self._weather.note(failure)
+        return answer
+
+
+def _code(answer: Page | Failure | Sequence[object] | object) -> str:
+    """Return the short name under which a job counts this answer."""
+    match answer:
+        case Failure():
+            return answer.signature
+        case Page():
+            return answer.code
+        case _:
+            return "0"

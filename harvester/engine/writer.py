@@ -1,0 +1,113 @@
+"""The one writer: takes whatever pages wait, syncs each touched part once and commits once for all.
+
+So its cost per page falls as load rises, and the event loop never waits for a disk. Data first, then the ledger's
+word for it: a kill between the two costs a page that is fetched again, never a row.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harvester.clock import Clock
+from harvester.engine.ports import JobLedger, Offload, Parts
+from harvester.errors import HarvestError
+from harvester.model import Job, Published, StoredPage
+
+
+@dataclass(frozen=True, slots=True)
+class NewPage:
+    """A page to be stored: its frame, and what `StoredPage` says of it; `ending` if it was proven last."""
+
+    job: Job
+    frame: bytes
+    number: int
+    from_index: int
+    rows: int
+    digest: bytes
+    ending: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LastWord:
+    """A job whose end was proven by a reply without rows, so that there is nothing to append."""
+
+    job: Job
+    ending: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A job whose rows are all committed and whose partition is to be published."""
+
+    job: Job
+    rows: int
+
+
+Order = NewPage | LastWord | Closing
+
+
+class Writer:
+    """Carries out orders in batches, in the order of their arrival.
+
+    Args:
+        ledger: what survives a crash.
+        parts: the files.
+        clock: the time, for `finished_s`.
+        offload: runs the writing in the one thread that owns ledger and files.
+    """
+
+    def __init__(self, ledger: JobLedger, parts: Parts, clock: Clock, offload: Offload) -> None:
+        self._ledger = ledger
+        self._parts = parts
+        self._clock = clock
+        self._offload = offload
+        self._waiting: asyncio.Queue[tuple[Order, asyncio.Future[Published | None]]] = asyncio.Queue()
+
+    async def carry_out(self, order: Order) -> Published | None:
+        """Have the order carried out; on return it is durable. For a `Closing`, return the partition.
+
+        The queue is bounded by its users: each worker waits for its own order.
+
+        Raises:
+            DiskError: the disk refused; nothing of the batch counts.
+        """
+        done: asyncio.Future[Published | None] = asyncio.get_running_loop().create_future()
+        self._waiting.put_nowait((order, done))
+        return await done
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            batch = [await self._waiting.get()]
+            while not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            await self._write([order for order, _ in batch], [done for _, done in batch])
+
+    async def _write(self, orders: Sequence[Order], dones: Sequence["asyncio.Future[Published | None]"]) -> None:
+        try:
+            results = await self._offload(lambda: self._apply(orders))
+        except HarvestError as error:
+            for done in dones:
+                if not done.done():
+                    done.set_exception(error)
+            return
+        for done, result in zip(dones, results, strict=True):
+            if not done.done():
+                done.set_result(result)
+
+    def _apply(self, orders: Sequence[Order]) -> list[Published | None]:
+        """Carry out a batch: bytes, sync, renames, and then one transaction for all of it."""
+        new_pages = [order for order in orders if isinstance(order, NewPage)]
+        closings = [order for order in orders if isinstance(order, Closing)]
+        endings = [(order.job, order.ending) for order in orders if not isinstance(order, Closing) and order.ending]
+        pages = [(order.job, self._append(order)) for order in new_pages]
+        self._parts.sync([order.job for order in new_pages])
+        published = self._parts.publish([(order.job, order.rows) for order in closings])
+        closed = list(zip([order.job for order in closings], published, strict=True))
+        self._ledger.commit(pages, endings, closed, self._clock.wall_s())
+        places = iter(published)
+        return [next(places) if isinstance(order, Closing) else None for order in orders]
+
+    def _append(self, order: NewPage) -> StoredPage:
+        end_bytes, sha256 = self._parts.append(order.job, order.frame)
+        return StoredPage(order.number, order.from_index, order.rows, end_bytes, sha256, order.digest)

@@ -1,0 +1,186 @@
+"""What happens in a run, as frozen values; `report` turns them into logs, a live view and a summary.
+
+Names are `noun.verb` and stable: docs/events.md lists them, and people build alarms on them.
+No event carries a row, an address, a token or a secret.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events; `name` is the key under which logs and docs know it."""
+
+    name: ClassVar[str] = ""
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class HarvestStarted(Event):
+    """The plan of one account and date stands; `jobs` of it, `jobs_open` of them still to be done."""
+
+    name = "harvest.started"
+    date: str
+    run_id: str
+    jobs: int
+    jobs_open: int
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignsDiscovered(Event):
+    """A page of the campaign listing was read; `campaigns` so far."""
+
+    name = "campaigns.discovered"
+    campaigns: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobStarted(Event):
+    """A worker took the job up at `from_index` (1 = from the start)."""
+
+    name = "job.started"
+    campaign_key: str
+    action: str
+    from_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageStored(Event):
+    """A page is on disk and in the ledger."""
+
+    name = "page.stored"
+    campaign_key: str
+    action: str
+    from_index: int
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobDone(Event):
+    """The partition is published."""
+
+    name = "job.done"
+    campaign_key: str
+    action: str
+    rows: int
+    bytes: int
+    ending: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobPostponed(Event):
+    """An attempt failed; the next is due after `after_s` seconds."""
+
+    name = "job.postponed"
+    campaign_key: str
+    action: str
+    attempts: int
+    after_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailed(Event):
+    """The job is given up in this run; `jobs` counts the siblings of its campaign that go with it, itself included."""
+
+    name = "job.failed"
+    campaign_key: str
+    action: str
+    code: str
+    reason: str
+    remedy: str
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobSkipped(Event):
+    """The server says that there is nothing to ask for here; `jobs` as in `JobFailed`."""
+
+    name = "job.skipped"
+    campaign_key: str
+    action: str
+    code: str
+    reason: str
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetHeld(Event):
+    """No call may start for `wait_s` seconds: the window is used up."""
+
+    name = "budget.held"
+    endpoint: str
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetUsed(Event):
+    """A call was admitted; `free_calls` could still start at once."""
+
+    name = "budget.used"
+    endpoint: str
+    free_calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class LockoutOpened(Event):
+    """The server locked the endpoint; nothing is sent to it for `wait_s` seconds."""
+
+    name = "lockout.opened"
+    endpoint: str
+    wait_s: float
+    until: str
+    level: int
+    calls_in_window: int
+
+
+@dataclass(frozen=True, slots=True)
+class LockoutClosed(Event):
+    """The probe was answered; calls go on, paced."""
+
+    name = "lockout.closed"
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutageOpened(Event):
+    """Several calls in a row found no working server; one at a time now tries."""
+
+    name = "outage.opened"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutageClosed(Event):
+    """A call was answered again."""
+
+    name = "outage.closed"
+
+
+@dataclass(frozen=True, slots=True)
+class DrainStarted(Event):
+    """A signal or a limit asked to stop; calls under way are finished and stored."""
+
+    name = "drain.started"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HarvestFinished(Event):
+    """The account's harvest ended; counts of jobs by state, and what this run added."""
+
+    name = "harvest.finished"
+    date: str
+    done: int
+    failed: int
+    skipped: int
+    open: int
+    rows: int
+    calls: int
+
+
+Emit = Callable[[Event], None]
+"""Takes an event; must not block and must not raise."""

@@ -1,0 +1,1 @@
+"""What people see: logs, the live view, the summary."""

@@ -1,0 +1,190 @@
+"""What `harvester status` shows: tables for a terminal, plain lines for a pipe, JSON for a machine."""
+
+from dataclasses import asdict, dataclass
+from typing import TextIO
+
+import orjson
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harvester.model import JobState
+from harvester.report.figures import clock_time, countdown, counted, short_key, size
+from harvester.report.printable import printable, printable_tree
+from harvester.report.quiet import quiet
+from harvester.report.summary import Problem
+
+TABLE_ROWS_MAX = 50
+"""Failed and waiting jobs listed on a terminal; the plain lines and the JSON hold all."""
+
+_STATES = tuple(JobState)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A job whose next attempt is due in `due_in_s` seconds (0: now), after `attempts` that failed for `reason`."""
+
+    campaign_key: str
+    action: str
+    due_in_s: float
+    attempts: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HarvestStatus:
+    """One account and date as the ledger has it; `jobs` per state of `JobState`, rows and bytes of what is done."""
+
+    account: str
+    date: str
+    jobs: dict[str, int]
+    rows: int
+    bytes: int
+    calls: int
+    problems: tuple[Problem, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetStatus:
+    """One endpoint's budget: calls in the window, the wait for the next one in seconds, the lockout's end (ISO)."""
+
+    account: str
+    endpoint: str
+    calls_used: int
+    calls_free: int
+    next_slot_s: float
+    lockout_until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """All that is known of the state directory."""
+
+    harvests: tuple[HarvestStatus, ...] = ()
+    budgets: tuple[BudgetStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """A table before it is drawn: cells are text, columns named in `right` hold numbers."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    right: frozenset[str] = frozenset()
+
+
+def write(stream: TextIO, status: Status) -> None:
+    """Write the status to `stream`: tables on a terminal, else `lines`; a stream that breaks is left."""
+    out = quiet(stream)
+    if stream.isatty():
+        Console(file=out).print(tables(status))
+    else:
+        out.writelines(f"{line}\n" for line in lines(status))
+
+
+def tables(status: Status) -> RenderableType:
+    """Return the status as rich tables, long ones cut at `TABLE_ROWS_MAX` rows."""
+    sheets = _sheets(status)
+    return Group(*map(_table, sheets)) if sheets else Text("nothing was harvested yet")
+
+
+def lines(status: Status) -> list[str]:
+    """Return the status as lines of tab-separated cells: a heading for each table, its columns, its rows."""
+    sheets = _sheets(status)
+    if not sheets:
+        return ["nothing was harvested yet"]
+    return [
+        line for sheet in sheets for line in (f"# {sheet.title}", "\t".join(sheet.columns), *map("\t".join, sheet.rows))
+    ]
+
+
+def to_json(status: Status) -> bytes:
+    """Return the status as one line of UTF-8 JSON with its newline; keys are the names of the attributes."""
+    return orjson.dumps(printable_tree(asdict(status)), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _sheets(status: Status) -> list[_Sheet]:
+    sheets = (_harvests(status), _budgets(status), _problems(status), _waiting(status))
+    return [sheet for sheet in sheets if sheet.rows]
+
+
+def _harvests(status: Status) -> _Sheet:
+    rows = tuple(
+        _cells(
+            each.account,
+            each.date,
+            *(f"{each.jobs.get(state, 0):,}" for state in _STATES),
+            f"{each.rows:,}",
+            size(each.bytes),
+            f"{each.calls:,}",
+        )
+        for each in status.harvests
+    )
+    numbers = (*_STATES, "rows", "size", "calls")
+    return _Sheet("harvests", ("account", "date", *numbers), rows, frozenset(numbers))
+
+
+def _budgets(status: Status) -> _Sheet:
+    rows = tuple(
+        _cells(each.account, each.endpoint, f"{each.calls_used:,}", f"{each.calls_free:,}", _next_call(each))
+        for each in status.budgets
+    )
+    columns = ("account", "endpoint", "used", "free", "next call")
+    return _Sheet("budgets", columns, rows, frozenset({"used", "free"}))
+
+
+def _next_call(budget: BudgetStatus) -> str:
+    if budget.lockout_until is not None:
+        return f"locked until {clock_time(budget.lockout_until)}"
+    return f"in {countdown(budget.next_slot_s)}" if budget.next_slot_s > 0 else "now"
+
+
+def _problems(status: Status) -> _Sheet:
+    rows = tuple(
+        _cells(
+            harvest.account,
+            short_key(problem.campaign_key),
+            problem.action or "all",
+            f"{problem.jobs:,}",
+            f"{problem.code} {problem.reason}",
+            problem.remedy,
+        )
+        for harvest in status.harvests
+        for problem in harvest.problems
+    )
+    return _Sheet("failed", ("account", "campaign", "action", "jobs", "reason", "remedy"), rows, frozenset({"jobs"}))
+
+
+def _waiting(status: Status) -> _Sheet:
+    rows = tuple(
+        _cells(
+            harvest.account,
+            short_key(job.campaign_key),
+            job.action,
+            f"in {countdown(job.due_in_s)}" if job.due_in_s > 0 else "now",
+            f"{job.attempts:,}",
+            job.reason,
+        )
+        for harvest in status.harvests
+        for job in harvest.waiting
+    )
+    columns = ("account", "campaign", "action", "due", "attempts", "reason")
+    return _Sheet("waiting", columns, rows, frozenset({"attempts"}))
+
+
+def _cells(*texts: str) -> tuple[str, ...]:
+    return tuple(map(printable, texts))
+
+
+def _table(sheet: _Sheet) -> Table:
+    hidden = len(sheet.rows) - TABLE_ROWS_MAX
+    caption = f"{counted(hidden, 'more row')}: pipe the output to see all" if hidden > 0 else None
+    table = Table(title=Text(sheet.title), caption=caption, box=box.SIMPLE_HEAD, title_justify="left")
+    for column in sheet.columns:
+        table.add_column(Text(column), justify="right" if column in sheet.right else "left", overflow="fold")
+    for row in sheet.rows[:TABLE_ROWS_MAX]:
+        table.add_row(*map(Text, row))
+    return table

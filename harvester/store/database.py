@@ -1,0 +1,155 @@
+"""The one SQLite file of a state folder: opened, recognised, and written in whole transactions.
+
+Two connections of one thread: `durable` syncs every commit, for pages and jobs; `brief` leaves the sync to the next
+durable commit or checkpoint, for the calls. A call's lease needs to survive the death of the process only, which any
+commit does; after a power failure the boot id differs and every lease is taken anew (see `store.calls`).
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harvester.errors import ConfigError, DiskError, VerificationError
+from harvester.store.disk import FILE_MODE, disk_errors, make_folder, sync_folder
+
+APPLICATION_ID = 0x68727673
+"""Marks the file as ours, so that a foreign or emptied file is not taken for a new ledger."""
+
+SCHEMA_VERSION = 1
+
+BUSY_WAIT_S = 10.0
+"""How long a transaction waits for another process; ours last milliseconds."""
+
+SCHEMA = """
+CREATE TABLE boots (boot_id TEXT NOT NULL);
+CREATE TABLE runs (
+    id TEXT PRIMARY KEY, started_s REAL NOT NULL, finished_s REAL, outcome TEXT
+) WITHOUT ROWID;
+CREATE TABLE harvests (
+    id INTEGER PRIMARY KEY, account TEXT NOT NULL, date TEXT NOT NULL, discovery TEXT NOT NULL DEFAULT 'none',
+    UNIQUE (account, date)
+);
+CREATE TABLE campaigns (
+    id INTEGER PRIMARY KEY, account TEXT NOT NULL, key TEXT NOT NULL, parent_key TEXT,
+    UNIQUE (account, key)
+);
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY,
+    harvest_id INTEGER NOT NULL REFERENCES harvests, campaign_id INTEGER NOT NULL REFERENCES campaigns,
+    action TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'pending',
+    attempts INTEGER NOT NULL DEFAULT 0, not_before_s REAL NOT NULL DEFAULT 0,
+    calls INTEGER NOT NULL DEFAULT 0, codes TEXT NOT NULL DEFAULT '{}',
+    ending TEXT, code TEXT, reason TEXT, remedy TEXT,
+    path TEXT, rows INTEGER, bytes INTEGER, sha256 TEXT, finished_s REAL, run_id TEXT,
+    UNIQUE (harvest_id, campaign_id, action)
+);
+CREATE INDEX jobs_by_run ON jobs (harvest_id, run_id, state, id);
+CREATE TABLE pages (
+    job_id INTEGER NOT NULL REFERENCES jobs, number INTEGER NOT NULL,
+    from_index INTEGER NOT NULL, rows INTEGER NOT NULL, end_bytes INTEGER NOT NULL,
+    sha256 BLOB NOT NULL, digest BLOB NOT NULL,
+    PRIMARY KEY (job_id, number)
+) WITHOUT ROWID;
+CREATE TABLE servers (
+    account TEXT PRIMARY KEY, longest_page_rows INTEGER NOT NULL DEFAULT 0, sent_time_offset_ms INTEGER
+) WITHOUT ROWID;
+CREATE TABLE calls (
+    id INTEGER PRIMARY KEY, account TEXT NOT NULL, endpoint TEXT NOT NULL,
+    started_s REAL NOT NULL, stamp_s REAL NOT NULL, is_out INTEGER NOT NULL DEFAULT 1
+);
+CREATE INDEX calls_by_stamp ON calls (account, endpoint, stamp_s);
+CREATE TABLE lockouts (
+    account TEXT NOT NULL, endpoint TEXT NOT NULL,
+    phase TEXT NOT NULL, until_s REAL NOT NULL, until_wall_s REAL NOT NULL, level INTEGER NOT NULL,
+    PRIMARY KEY (account, endpoint)
+) WITHOUT ROWID;
+"""
+
+
+class Database:
+    """The file, open; to be used by one thread.
+
+    Raises:
+        VerificationError: the file is no ledger of ours, or damaged; it is left untouched.
+        ConfigError: it was made by a newer version.
+        DiskError: the disk refuses.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with disk_errors(path):
+            make_folder(path.parent)
+            if not path.exists():
+                self._create()
+        with self._refusals():
+            self.durable = self._connect(path, "FULL")
+            self.brief = self._connect(path, "NORMAL")
+            self._recognise()
+
+    def close(self) -> None:
+        """Close the file; every transaction was whole before."""
+        self.brief.close()
+        self.durable.close()
+
+    @contextmanager
+    def writing(self, connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of it, or nothing."""
+        with self._refusals():
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    @staticmethod
+    def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(path, timeout=BUSY_WAIT_S, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _create(self) -> None:
+        """Build the empty ledger beside its place and move it there whole: a kill never leaves half of one."""
+        draft = self.path.with_name(f".{self.path.name}.draft")
+        for leftover in self.path.parent.glob(f"{draft.name}*"):
+            leftover.unlink()
+        draft.touch(mode=FILE_MODE)
+        with self._refusals():
+            connection = self._connect(draft, "FULL")
+            connection.executescript(SCHEMA)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.close()
+        draft.rename(self.path)
+        sync_folder(self.path.parent)
+
+    def _recognise(self) -> None:
+        application_id = self.durable.execute("PRAGMA application_id").fetchone()[0]
+        version = self.durable.execute("PRAGMA user_version").fetchone()[0]
+        if application_id != APPLICATION_ID:
+            raise VerificationError(
+                f"{self.path}: not a ledger of harvester; it was left as it is.",
+                "Choose another state folder, or restore the ledger from a backup.",
+            )
+        if version > SCHEMA_VERSION:
+            raise ConfigError(
+                f"{self.path}: written by a newer harvester (schema {version}, this one knows {SCHEMA_VERSION}).",
+                "Use the newer version.",
+            )
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Translate what SQLite refuses; its messages name no values of ours."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise DiskError(f"{self.path}: {error}.", "Free space or end the program that holds the file.") from None
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.IntegrityError):
+                raise
+            raise VerificationError(f"{self.path}: {error}.", "Restore the ledger from a backup.") from None

@@ -1,0 +1,82 @@
+"""Small durable steps on the file system, and the one translation of what the disk refuses."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harvester.errors import DiskError
+
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+
+REMEDIES = {
+    errno.ENOSPC: "Free some space (or inodes), then run the same command again.",
+    errno.EDQUOT: "Raise the quota or free some space, then run the same command again.",
+    errno.EROFS: "The file system is mounted read-only: remount it or choose another folder.",
+    errno.EACCES: "Give this user write access to the folder, or choose another one.",
+    errno.EPERM: "Give this user write access to the folder, or choose another one.",
+    errno.ELOOP: "A symbolic link stands where harvester writes; remove it.",
+    errno.EIO: "The device reports errors; check it before running again.",
+}
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Raise `DiskError` for whatever the operating system refuses on `path`."""
+    try:
+        yield
+    except OSError as error:
+        remedy = REMEDIES.get(error.errno or 0, "Everything committed before is safe; run the same command again.")
+        what = (error.strerror or "input/output error").lower()
+        raise DiskError(f"{path}: {what}{_space(path, error)}.", remedy) from None
+
+
+def _space(path: Path, error: OSError) -> str:
+    if error.errno != errno.ENOSPC:
+        return ""
+    folder = next(parent for parent in (path, *path.parents) if parent.exists())
+    return f" ({shutil.disk_usage(folder).free} bytes free)"
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its parents, each durable in its own parent before anything is put into it."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_whole(file: int, data: bytes, offset: int) -> None:
+    """Write all of `data` at `offset`; the operating system may take it in pieces."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(file, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put a whole new file in the place of `path`: a reader sees the old one or the new one."""
+    make_folder(path.parent)
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
+    try:
+        write_whole(file, data, 0)
+        os.fsync(file)
+    finally:
+        os.close(file)
+    draft.rename(path)
+    sync_folder(path.parent)

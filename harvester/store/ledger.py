@@ -1,0 +1,379 @@
+"""What survives a crash: harvests, jobs and pages.
+
+Every method is one transaction; a job moves only along `model.TRANSITIONS`. Moments (`not_before_s`) are on the clock
+of `Clock.now_s`; `finished_s` is wall time, for people.
+"""
+
+import datetime as dt
+import sqlite3
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import islice
+
+import orjson
+
+from harvester.model import (
+    TRANSITIONS,
+    Action,
+    Campaign,
+    ClaimedJob,
+    Discovery,
+    GivenUp,
+    Harvest,
+    Job,
+    JobState,
+    Published,
+    StoredPage,
+)
+from harvester.store.database import Database
+
+PLAN_BATCH_CAMPAIGNS = 1_000
+"""Campaigns taken from the list at a time: keeps memory flat while 900,000 jobs are planned."""
+
+KNOWN = """EXISTS (
+    SELECT 1 FROM jobs sibling LEFT JOIN pages ON pages.job_id = sibling.id
+    WHERE sibling.harvest_id = jobs.harvest_id AND sibling.campaign_id = jobs.campaign_id
+    AND (sibling.state = 'done' OR pages.number IS NOT NULL)
+)"""
+"""Whether any job of the same campaign and date has had a good answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """One job as the manifest and `status` show it."""
+
+    campaign_key: str
+    parent_campaign_key: str | None
+    action: str
+    state: JobState
+    calls: int
+    codes: Mapping[str, int]
+    rows: int | None
+    bytes: int | None
+    sha256: str | None
+    path: str | None
+    ending: str | None
+    code: str | None
+    reason: str | None
+    remedy: str | None
+    attempts: int
+    not_before_s: float
+
+
+class Ledger:
+    """The jobs of all accounts and dates of one state folder.
+
+    Args:
+        database: the open file.
+        run_id: of the run that writes; stored beside what it did.
+    """
+
+    def __init__(self, database: Database, run_id: str) -> None:
+        self._database = database
+        self._connection = database.durable
+        self.run_id = run_id
+
+    # --- runs and harvests ------------------------------------------------------------------------------------------
+
+    def begin_run(self, wall_s: float) -> None:
+        """Write down that this run exists."""
+        with self._writing() as connection:
+            connection.execute("INSERT INTO runs (id, started_s) VALUES (?, ?)", (self.run_id, wall_s))
+
+    def end_run(self, wall_s: float, outcome: str) -> None:
+        """Write down how this run ended."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE runs SET finished_s = ?, outcome = ? WHERE id = ?", (wall_s, outcome, self.run_id)
+            )
+
+    def adopt_boot(self, boot_id: str) -> bool:
+        """Note which boot moments are counted from; after another boot, stored moments of jobs mean nothing.
+
+        Returns:
+            Whether the machine was booted since the ledger was last used.
+        """
+        with self._writing() as connection:
+            row = connection.execute("SELECT boot_id FROM boots").fetchone()
+            if row is not None and row["boot_id"] == boot_id:
+                return False
+            connection.execute("DELETE FROM boots")
+            connection.execute("INSERT INTO boots VALUES (?)", (boot_id,))
+            connection.execute("UPDATE jobs SET not_before_s = 0 WHERE not_before_s > 0")
+            return row is not None
+
+    def open_harvest(self, account: str, date: dt.date) -> Harvest:
+        """Return the harvest of an account and date, made if there is none yet."""
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO harvests (account, date) VALUES (?, ?)", (account, date.isoformat())
+            )
+            row = connection.execute(
+                "SELECT id, discovery FROM harvests WHERE account = ? AND date = ?", (account, date.isoformat())
+            ).fetchone()
+        return Harvest(row["id"], account, date, Discovery(row["discovery"]))
+
+    def harvests(self) -> list[Harvest]:
+        """Return all harvests, newest date first."""
+        rows = self._connection.execute("SELECT * FROM harvests ORDER BY date DESC, account").fetchall()
+        return [
+            Harvest(row["id"], row["account"], dt.date.fromisoformat(row["date"]), Discovery(row["discovery"]))
+            for row in rows
+        ]
+
+    # --- planning ---------------------------------------------------------------------------------------------------
+
+    def plan(self, harvest: Harvest, campaigns: Iterable[Campaign], actions: Sequence[Action]) -> None:
+        """Take these jobs into this run's plan, new or known; all of them, or none if the list turns out bad."""
+        waiting = iter(campaigns)
+        with self._writing() as connection:
+            while batch := list(islice(waiting, PLAN_BATCH_CAMPAIGNS)):
+                connection.executemany(
+                    "INSERT INTO campaigns (account, key, parent_key) VALUES (?, ?, ?)"
+                    " ON CONFLICT DO UPDATE SET parent_key = excluded.parent_key",
+                    ((harvest.account, campaign.key, campaign.parent_key) for campaign in batch),
+                )
+                connection.executemany(
+                    "INSERT INTO jobs (harvest_id, campaign_id, action, run_id)"
+                    " SELECT ?, id, ?, ? FROM campaigns WHERE account = ? AND key = ?"
+                    " ON CONFLICT DO UPDATE SET run_id = excluded.run_id",
+                    (
+                        (harvest.id, action, self.run_id, harvest.account, campaign.key)
+                        for campaign in batch
+                        for action in actions
+                    ),
+                )
+
+    def plan_again(self, harvest: Harvest, actions: Sequence[Action]) -> None:
+        """Take all campaigns of an earlier plan of this harvest into this run's plan."""
+        marks = ", ".join("?" * len(actions))
+        with self._writing() as connection:
+            connection.execute(
+                f"UPDATE jobs SET run_id = ? WHERE harvest_id = ? AND action IN ({marks})",  # noqa: S608  question marks
+                (self.run_id, harvest.id, *actions),
+            )
+
+    def note_discovery(self, harvest: Harvest, discovery: Discovery) -> None:
+        """Note how far the listing of this harvest's campaigns has come."""
+        with self._writing() as connection:
+            connection.execute("UPDATE harvests SET discovery = ? WHERE id = ?", (discovery, harvest.id))
+
+    def requeue(self, harvest: Harvest, states: Iterable[JobState]) -> None:
+        """Send the planned jobs in these end states back to pending, to be harvested from their first row."""
+        for state in states:
+            self._check(state, JobState.PENDING)
+            with self._writing() as connection:
+                connection.execute(
+                    "DELETE FROM pages WHERE job_id IN"
+                    " (SELECT id FROM jobs WHERE harvest_id = ? AND run_id = ? AND state = ?)",
+                    (harvest.id, self.run_id, state),
+                )
+                connection.execute(
+                    "UPDATE jobs SET state = 'pending', attempts = 0, not_before_s = 0, calls = 0, codes = '{}',"
+                    " ending = NULL, code = NULL, reason = NULL, remedy = NULL WHERE harvest_id = ? AND run_id = ? AND state = ?",
+                    (harvest.id, self.run_id, state),
+                )
+
+    def release(self, harvest: Harvest) -> None:
+        """Send running jobs back to pending with their pages: after a crash, and when a run stops early."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE jobs SET state = 'pending' WHERE harvest_id = ? AND state = 'running'", (harvest.id,)
+            )
+
+    # --- the life of a job ------------------------------------------------------------------------------------------
+
+    def claim(self, harvest: Harvest, limit: int, now_s: float) -> list[ClaimedJob]:
+        """Move up to `limit` due jobs to running, in the order of the plan, and return them."""
+        with self._writing() as connection:
+            rows = connection.execute(
+                f"SELECT jobs.id, action, attempts, ending, key, parent_key, {KNOWN} AS is_known"  # noqa: S608 - a constant
+                " FROM jobs JOIN campaigns ON campaigns.id = campaign_id"
+                " WHERE harvest_id = ? AND run_id = ? AND state = 'pending' AND not_before_s <= ?"
+                " ORDER BY jobs.id LIMIT ?",
+                (harvest.id, self.run_id, now_s, limit),
+            ).fetchall()
+            connection.executemany("UPDATE jobs SET state = 'running' WHERE id = ?", ((row["id"],) for row in rows))
+            return [self._claimed(harvest, row) for row in rows]
+
+    def next_due_s(self, harvest: Harvest) -> float | None:
+        """Return the moment at which the next pending job is due, or None if none is pending."""
+        row = self._connection.execute(
+            "SELECT min(not_before_s) AS due_s FROM jobs WHERE harvest_id = ? AND run_id = ? AND state = 'pending'",
+            (harvest.id, self.run_id),
+        ).fetchone()
+        due_s: float | None = row["due_s"]
+        return due_s
+
+    def commit(self, pages: Sequence[tuple[Job, StoredPage]], endings: Sequence[tuple[Job, str]],
+               published: Sequence[tuple[Job, Published]], wall_s: float) -> None:  # fmt: skip
+        """Take the word for what is on disk, all in one transaction.
+
+        Args:
+            pages: pages whose bytes are synced.
+            endings: jobs whose last page was proven last, and how.
+            published: jobs whose partition stands in its place.
+            wall_s: the present, for `finished_s`.
+        """
+        with self._writing() as connection:
+            connection.executemany(
+                "INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (job.id, page.number, page.from_index, page.rows, page.end_bytes, page.sha256, page.digest)
+                    for job, page in pages
+                ),
+            )
+            connection.executemany("UPDATE jobs SET attempts = 0 WHERE id = ?", ((job.id,) for job, _ in pages))
+            connection.executemany(
+                "UPDATE jobs SET ending = ? WHERE id = ?", ((ending, job.id) for job, ending in endings)
+            )
+            for job, partition in published:
+                self._move(connection, job, JobState.DONE)
+                connection.execute(
+                    "UPDATE jobs SET path = ?, rows = ?, bytes = ?, sha256 = ?, finished_s = ?,"
+                    " code = NULL, reason = NULL, remedy = NULL WHERE id = ?",
+                    (partition.path, partition.rows, partition.bytes, partition.sha256, wall_s, job.id),
+                )
+
+    def restart(self, job: Job) -> None:
+        """Forget the pages of a running job: its part is gone or not to be trusted."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM pages WHERE job_id = ?", (job.id,))
+            connection.execute("UPDATE jobs SET ending = NULL WHERE id = ?", (job.id,))
+
+    def postpone(self, job: Job, not_before_s: float, attempts: int, reason: str) -> None:
+        """Send a running job back to pending until `not_before_s`, with the reason for `status`."""
+        with self._writing() as connection:
+            self._move(connection, job, JobState.PENDING)
+            connection.execute(
+                "UPDATE jobs SET not_before_s = ?, attempts = ?, reason = ? WHERE id = ?",
+                (not_before_s, attempts, reason, job.id),
+            )
+
+    def give_up(self, job: Job, end: GivenUp) -> None:
+        """Move a running job to failed or skipped."""
+        with self._writing() as connection:
+            self._end(connection, job, end)
+
+    def give_up_campaign(self, harvest: Harvest, jobs: Sequence[Job], end: GivenUp) -> int:
+        """Move running jobs of one campaign, and all of its pending ones of this date, to failed or skipped.
+
+        Returns:
+            How many jobs that were.
+        """
+        with self._writing() as connection:
+            for job in jobs:
+                self._end(connection, job, end)
+            moved = connection.execute(
+                "UPDATE jobs SET state = ?, code = ?, reason = ?, remedy = ? WHERE harvest_id = ? AND state = 'pending'"
+                " AND campaign_id = (SELECT campaign_id FROM jobs WHERE id = ?)",
+                (end.state, end.code, end.reason, end.remedy, harvest.id, jobs[0].id),
+            )
+            return len(jobs) + moved.rowcount
+
+    # --- what the server taught us ----------------------------------------------------------------------------------
+
+    def longest_page_rows(self, account: str) -> int:
+        """Return the longest page, in rows, that this account's server has ever given; 0 before the first."""
+        row = self._connection.execute("SELECT longest_page_rows FROM servers WHERE account = ?", (account,)).fetchone()
+        return row["longest_page_rows"] if row else 0
+
+    def learn_page_rows(self, account: str, rows: int) -> None:
+        """Remember a page of `rows` rows."""
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT INTO servers (account, longest_page_rows) VALUES (?, ?) ON CONFLICT DO UPDATE"
+                " SET longest_page_rows = max(longest_page_rows, excluded.longest_page_rows)",
+                (account, rows),
+            )
+
+    def sent_time_offset_ms(self, account: str) -> int | None:
+        """Return by how many milliseconds the account's `sent_time` runs ahead of UTC, if that was ever seen."""
+        row = self._connection.execute(
+            "SELECT sent_time_offset_ms FROM servers WHERE account = ?", (account,)
+        ).fetchone()
+        return row["sent_time_offset_ms"] if row else None
+
+    def learn_sent_time_offset(self, account: str, offset_ms: int) -> None:
+        """Remember the offset, as a campaign of the listing shows it."""
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT INTO servers (account, sent_time_offset_ms) VALUES (?, ?)"
+                " ON CONFLICT DO UPDATE SET sent_time_offset_ms = excluded.sent_time_offset_ms",
+                (account, offset_ms),
+            )
+
+    # --- what people ask for ----------------------------------------------------------------------------------------
+
+    def counts(self, harvest: Harvest, *, is_plan_only: bool = False) -> dict[JobState, int]:
+        """Return how many jobs stand in each state: all of the harvest, or those of this run's plan only."""
+        rows = self._connection.execute(
+            "SELECT state, count(*) AS jobs FROM jobs WHERE harvest_id = ? AND (NOT ? OR run_id = ?) GROUP BY state",
+            (harvest.id, is_plan_only, self.run_id),
+        ).fetchall()
+        return dict.fromkeys(JobState, 0) | {JobState(row["state"]): row["jobs"] for row in rows}
+
+    def totals(self, harvest: Harvest) -> tuple[int, int, int]:
+        """Return the rows and bytes of published partitions, and the calls spent, of all runs for this harvest."""
+        row = self._connection.execute(
+            "SELECT total(rows), total(bytes), total(calls) FROM jobs WHERE harvest_id = ?", (harvest.id,)
+        ).fetchone()
+        return int(row[0]), int(row[1]), int(row[2])
+
+    def jobs(self, harvest: Harvest, state: JobState | None = None) -> Iterator[JobReport]:
+        """Yield the jobs of a harvest in the order of the plan, one at a time; memory stays flat."""
+        rows = self._connection.execute(
+            "SELECT jobs.*, key, parent_key FROM jobs JOIN campaigns ON campaigns.id = campaign_id"
+            " WHERE harvest_id = ? AND (? IS NULL OR state = ?) ORDER BY jobs.id",
+            (harvest.id, state, state),
+        )
+        for row in rows:
+            yield JobReport(
+                campaign_key=row["key"], parent_campaign_key=row["parent_key"], action=row["action"],
+                state=JobState(row["state"]), calls=row["calls"], codes=orjson.loads(row["codes"]),
+                rows=row["rows"], bytes=row["bytes"], sha256=row["sha256"], path=row["path"],
+                ending=row["ending"], code=row["code"], reason=row["reason"], remedy=row["remedy"], attempts=row["attempts"], not_before_s=row["not_before_s"],
+            )  # fmt: skip
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
+        return self._database.writing(self._connection)
+
+    def _claimed(self, harvest: Harvest, row: sqlite3.Row) -> ClaimedJob:
+        page = self._connection.execute(
+            "SELECT number, from_index, rows, end_bytes, sha256, digest FROM pages"
+            " WHERE job_id = ? ORDER BY number DESC LIMIT 1",
+            (row["id"],),
+        ).fetchone()
+        campaign = Campaign(row["key"], row["parent_key"])
+        return ClaimedJob(
+            job=Job(row["id"], harvest.account, campaign, Action(row["action"]), harvest.date),
+            is_campaign_known=bool(row["is_known"]),
+            attempts=row["attempts"],
+            last_page=StoredPage(*page) if page else None,
+            ending=row["ending"],
+        )
+
+    @staticmethod
+    def _check(state: JobState, to: JobState) -> None:
+        if to not in TRANSITIONS[state]:
+            raise ValueError(f"a job cannot go from {state} to {to}")
+
+    def _end(self, connection: sqlite3.Connection, job: Job, end: GivenUp) -> None:
+        self._move(connection, job, end.state)
+        connection.execute(
+            "UPDATE jobs SET code = ?, reason = ?, remedy = ? WHERE id = ?", (end.code, end.reason, end.remedy, job.id)
+        )
+
+    def _move(self, connection: sqlite3.Connection, job: Job, to: JobState) -> None:
+        row = connection.execute("SELECT state FROM jobs WHERE id = ?", (job.id,)).fetchone()
+        self._check(JobState(row["state"]), to)
+        connection.execute("UPDATE jobs SET state = ? WHERE id = ?", (to, job.id))
+
+
+def new_run_id() -> str:
+    """Return a name for a run that no other run can have: 128 random bits, in hex."""
+    return uuid.uuid4().hex

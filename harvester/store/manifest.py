@@ -1,0 +1,92 @@
+"""What a harvest date holds, for those who load it: one manifest, and `_SUCCESS` when all of it is there.
+
+The manifest is written last and replaced as a whole, so a reader always sees a true one. It is streamed, a job a line,
+and so readable by `jq` and flat in memory however many jobs there are.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+
+from harvester import __version__
+from harvester.model import Discovery, Harvest, JobState
+from harvester.store.disk import FILE_MODE, disk_errors, make_folder, sync_folder
+from harvester.store.ledger import JobReport, Ledger
+
+MANIFEST_VERSION = 1
+
+
+def write_manifest(output: Path, ledger: Ledger, harvest: Harvest, written_at: str) -> Path:
+    """Describe a harvest as the ledger knows it, and set or remove `_SUCCESS`.
+
+    Args:
+        output: the output folder.
+        ledger: what is true.
+        harvest: the account and date, as it stands now.
+        written_at: the present, ISO 8601, UTC.
+
+    Returns:
+        Where the manifest lies.
+    """
+    folder = output / f"recipients/account={harvest.account}/dt={harvest.date.isoformat()}"
+    target, success = folder / "_manifest.json", folder / "_SUCCESS"
+    counts = ledger.counts(harvest)
+    ended = counts[JobState.DONE] + counts[JobState.SKIPPED]
+    is_complete = harvest.discovery is not Discovery.PARTIAL and ended == sum(counts.values())
+    with disk_errors(target):
+        make_folder(folder)
+        if not is_complete:
+            success.unlink(missing_ok=True)
+        draft = folder / "._manifest.json.draft"
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, FILE_MODE), "wb") as file:  # noqa: PTH123 - a path cannot be opened with a mode
+            file.writelines(_lines(ledger, harvest, is_complete=is_complete, written_at=written_at))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(target)
+        if is_complete:
+            success.touch(mode=FILE_MODE)
+        sync_folder(folder)
+    return target
+
+
+def _lines(ledger: Ledger, harvest: Harvest, *, is_complete: bool, written_at: str) -> Iterator[bytes]:
+    rows, size_bytes, calls = ledger.totals(harvest)
+    head = {
+        "manifest_version": MANIFEST_VERSION,
+        "account": harvest.account,
+        "date": harvest.date.isoformat(),
+        "state": "complete" if is_complete else "partial",
+        "written_at": written_at,
+        "harvester_version": __version__,
+        "run_id": ledger.run_id,
+        "jobs_by_state": ledger.counts(harvest),
+        "rows": rows,
+        "bytes": size_bytes,
+        "calls": calls,
+    }
+    yield orjson.dumps(head)[:-1] + b',\n"jobs": [\n'
+    separator = b""
+    for job in ledger.jobs(harvest):
+        yield separator + orjson.dumps(_entry(job))
+        separator = b",\n"
+    yield b"\n]}\n"
+
+
+def _entry(job: JobReport) -> dict[str, object]:
+    return {
+        "campaign_key": job.campaign_key,
+        "parent_campaign_key": job.parent_campaign_key,
+        "action": job.action,
+        "state": job.state,
+        "path": job.path,
+        "rows": job.rows,
+        "bytes": job.bytes,
+        "sha256": job.sha256,
+        "calls": job.calls,
+        "codes": job.codes,
+        "ending": job.ending,
+        "code": job.code,
+        "reason": job.reason,
+    }

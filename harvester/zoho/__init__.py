@@ -1,0 +1,1 @@
+"""All that knows Zoho: its hosts, tokens, envelopes, rows and campaigns."""

@@ -1,0 +1,177 @@
+"""Bytes of a reply to one document, the same shape for JSON and XML; nothing is lost or rounded on the way."""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
+
+import orjson
+from defusedxml.ElementTree import ParseError, fromstring
+
+from harvester.model import Row
+
+ROW_DEPTH_MAX = 64
+"""Deepest nesting of a row that is taken. Known rows are flat; orjson loads 1,024 levels but writes only 254."""
+
+_HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+
+
+class UnreadableError(ValueError):
+    """A body is no document that we can take; the message says where, never what stood there."""
+
+
+def read_document(body: bytes) -> Mapping[str, Any]:
+    """Read the body of a reply, JSON or XML as its first character says.
+
+    Returns:
+        The JSON object; for XML an object of the same shape, with `requestdetails`, `campaign_details` and,
+        only where there is a `<contacts>`, `list_of_details`. A payload wrapped in `response` is unwrapped.
+
+    Raises:
+        UnreadableError: neither, or cut, or not UTF-8, or a number that is none.
+    """
+    body = body.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n")
+    if not body:
+        raise UnreadableError("the body is empty")
+    if _HTML.match(body):
+        raise UnreadableError("an HTML page")
+    document = _xml_document(body) if body.startswith(b"<") else _json_document(body)
+    if not isinstance(document, Mapping):
+        raise UnreadableError("the document is no object")
+    inner = document.get("response")
+    return inner if isinstance(inner, Mapping) else document
+
+
+def _json_document(body: bytes) -> Any:
+    """Read JSON with orjson, and again with the standard library where orjson refuses or rounds.
+
+    orjson refuses a lone surrogate escape, for which one contact would cost the page its other rows, and turns
+    an integer beyond 64 bits silently into a float.
+    """
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        document = None
+    else:
+        if not (_has_float(document) and _LONG_NUMBER.search(body)):
+            return document
+    return _exact_json(body)
+
+
+def _has_float(document: Any) -> bool:
+    """Tell whether a float stands anywhere: only then may digits have been lost."""
+    return any(float in types for _, types in _containers(document))
+
+
+def _containers(document: Any) -> Iterator[tuple[int, set[type]]]:
+    """Yield (depth, types of its values) for every object and list, without recursion.
+
+    The types are gathered a container at a time because a page holds some 12,000 values and nearly all are text.
+    """
+    waiting: list[tuple[int, Any]] = [(0, [document])]
+    while waiting:
+        depth, container = waiting.pop()
+        values = container.values() if isinstance(container, dict) else container
+        types = set(map(type, values))
+        yield depth, types
+        if not types.isdisjoint((dict, list)):
+            waiting.extend((depth + 1, value) for value in values if isinstance(value, (dict, list)))
+
+
+def _exact_json(body: bytes) -> Any:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise UnreadableError(f"invalid UTF-8 at byte {error.start}") from None
+    try:
+        return json.loads(text, parse_constant=_no_number, parse_float=_finite)
+    except json.JSONDecodeError as error:
+        offset_bytes = len(text[: error.pos].encode())
+        raise UnreadableError(f"invalid JSON at byte {offset_bytes} of {len(body)}") from None
+    except UnreadableError as error:
+        raise UnreadableError(f"{error} at byte {_refused_at(body)}") from None
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else "a number without end"
+        raise UnreadableError(f"invalid JSON: {reason}") from None
+
+
+def _refused_at(body: bytes) -> int:
+    """Return the byte at which orjson, which also refuses such numbers, gave up."""
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        return len(error.doc[: error.pos].encode())
+    return len(body)
+
+
+def _no_number(_name: str) -> NoReturn:
+    raise UnreadableError("NaN or Infinity is no JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise UnreadableError("a number too large")
+    return value
+
+
+def _xml_document(body: bytes) -> dict[str, Any]:
+    """Read `<response>`: DTDs, and with them every entity bomb, are refused.
+
+    Source: the sample of getcampaignrecipientsdata. Element names of errors are not documented; code and message
+    are taken where they stand, else the message is the whole text.
+    """
+    try:
+        root = fromstring(body, forbid_dtd=True)
+    except ParseError as error:
+        line, column = error.position
+        raise UnreadableError(f"invalid XML at line {line}, column {column}") from None
+    except (ValueError, LookupError):
+        raise UnreadableError("XML with a DTD, an entity or an unknown encoding") from None
+    if root.tag != "response":
+        raise UnreadableError("XML without a <response>")
+    plain = {child.tag: (child.text or "").strip() for child in root if not len(child)}
+    document: dict[str, Any] = {
+        **plain,
+        "requestdetails": {name: plain[name] for name in ("range", "action", "fromindex") if name in plain},
+    }
+    if not plain.keys() & {"message", "Message"}:
+        document["message"] = " ".join(part.strip() for part in root.itertext() if part.strip())
+    details, contacts = root.find("campaign_details"), root.find("contacts")
+    if details is not None:
+        document["campaign_details"] = _fields(details)
+    if contacts is not None:
+        document["list_of_details"] = [_fields(contact) for contact in contacts.findall("contact")]
+    return document
+
+
+def _fields(element: Any) -> dict[str, Any]:
+    """Read `<fl val="name">text</fl>`; the reports of a timeline become a list of such objects."""
+    fields: dict[str, Any] = {fl.get("val", ""): fl.text or "" for fl in element.findall("fl")}
+    reports = element.find("reports")
+    if reports is not None:
+        fields["reports"] = [_fields(report) for report in reports.findall("report")]
+    return fields
+
+
+def _depth(row: Row) -> int:
+    return max(depth for depth, _ in _containers(row))
+
+
+def checked_rows(value: Any) -> tuple[Row, ...]:
+    """Return the rows of a reply's list, exactly as they stand.
+
+    Raises:
+        UnreadableError: not a list, a row that is no object, or one nested deeper than `ROW_DEPTH_MAX`.
+    """
+    if not isinstance(value, list):
+        raise UnreadableError("no list of rows")
+    for number, row in enumerate(value, start=1):
+        if not isinstance(row, dict):
+            raise UnreadableError(f"row {number} is no object")
+        # Most rows are flat, and this is asked of every row.
+        if not {dict, list}.isdisjoint(map(type, row.values())) and _depth(row) > ROW_DEPTH_MAX:
+            raise UnreadableError(f"row {number} is nested deeper than {ROW_DEPTH_MAX} levels")
+    return tuple(value)

@@ -1,0 +1,165 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harvester.model import Action, SentCampaign
+from harvester.zoho.campaigns import OFFSET_MS_MAX, sent_campaigns
+from harvester.zoho.contacts import COLUMNS, RecordContext, contact_identity, lines, record
+
+EIGHT_HOURS_MS = 28_800_000
+SAMPLE = {
+    "phone": "null",
+    "timezone": "null",
+    "contactstatus": "active",
+    "contactemailaddress": "john.doe@example.com",
+    "sent_time": "1375456161000",
+    "lastname": "",
+    "sentdate": "02 Aug 2013, 12:39 PM",
+    "firstname": "meganath.v",
+    "contactid": "303000014269257",
+    "companyname": "null",
+}
+
+
+def context(offset_ms: int | None = EIGHT_HOURS_MS) -> RecordContext:
+    return RecordContext("acme", "3za", "3zparent", Action.OPENED, "2026-01-01T00:00:00Z", "r1", offset_ms)
+
+
+def test_the_documented_row_becomes_the_documented_columns() -> None:
+    """Every column stands in its place; null texts and blanks are null, and raw is the row."""
+    written = record(SAMPLE, 7, context())
+
+    assert tuple(written) == COLUMNS
+    assert {name: value for name, value in written.items() if value is not None} == {
+        "account": "acme",
+        "campaign_key": "3za",
+        "parent_campaign_key": "3zparent",
+        "action": "openedcontacts",
+        "contact_id": "303000014269257",
+        "email": "john.doe@example.com",
+        "first_name": "meganath.v",
+        "contact_status": "active",
+        "sent_time_ms": 1_375_456_161_000,
+        "sent_date": "02 Aug 2013, 12:39 PM",
+        "sent_at": "2013-08-02T07:09:21.000Z",
+        "harvested_at": "2026-01-01T00:00:00Z",
+        "run_id": "r1",
+        "position": 7,
+        "raw": SAMPLE,
+    }
+
+
+def test_A_31_raw_keeps_what_the_columns_call_null() -> None:
+    """The verbatim row is untouched."""
+    assert record(SAMPLE, 1, context())["raw"] is SAMPLE
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"contactfn": "A", "contactln": "B", "companyname": "C", "contactemailaddress": "a@b.example"},
+        {"firstname": "A", "lastname": "B", "companyname": "C", "contactemailaddress": "a@b.example"},
+        {"first_name": "A", "last_name": "B", "company_name": "C", "contact_email": "a@b.example"},
+        {"firstname": "x", "contactfn": "A", "contactln": "B", "company_name": "C", "contact_email": "a@b.example"},
+        {"contactfn": "null", "firstname": "A", "lastname": "B", "company_name": "C", "contact_email": "a@b.example"},
+    ],
+)
+def test_A_32_all_spellings_of_a_field_share_its_column(row: dict[str, Any]) -> None:
+    """Live, documented and XML names mean the same; the strongest that holds something wins."""
+    written = record(row, 1, context())
+
+    found = [written[name] for name in ("first_name", "last_name", "company", "email")]
+    assert found == ["A", "B", "C", "a@b.example"]
+
+
+def test_sent_at_needs_a_known_offset() -> None:
+    """Without the account's offset no moment is called UTC."""
+    written = record(SAMPLE, 1, context(None))
+
+    assert (written["sent_time_ms"], written["sent_at"]) == (1_375_456_161_000, None)
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "1.5", "9" * 15, "9" * 40, "²"])
+def test_a_sent_time_that_is_none_is_null(text: str) -> None:
+    """What is no moment up to the year 9999 leaves both columns null."""
+    written = record({"sent_time": text, "clickcount": text}, 1, context())
+
+    assert (written["sent_time_ms"], written["sent_at"], written["click_count"]) == (None, None, None)
+
+
+def test_A_20_values_that_are_no_text_are_written_as_json() -> None:
+    """Text columns hold text, numbers columns numbers, whatever the server's types."""
+    row = {"contactid": 303, "phone": None, "clickedurls": ["x"], "clickcount": 2, "sent_time": 0, "timezone": 1.5}
+
+    written = record(row, 1, context())
+
+    names = ("contact_id", "phone", "clicked_urls", "click_count", "sent_time_ms", "timezone")
+    assert [written[name] for name in names] == ["303", None, '["x"]', 2, 0, "1.5"]
+
+
+def test_action_fields_have_their_columns() -> None:
+    """Reports of opens, clicks, bounces and opt-outs stand in columns of their own."""
+    row = {"openreports": "{m=t}", "clickcount": "2", "bouncedDate": "12 Feb", "optOutTime": "13 Feb"}
+
+    written = record(row, 1, context())
+
+    names = ("open_reports", "click_count", "bounced_date", "opted_out_date")
+    assert [written[name] for name in names] == ["{m=t}", 2, "12 Feb", "13 Feb"]
+
+
+def test_A_26_lines_end_only_where_a_record_ends() -> None:
+    """Line separators of Unicode stay inside their record, and positions go on."""
+    rows: list[dict[str, Any]] = [{"contactfn": "a\u2028b\u0085c\nd"}, {"contactfn": "\ud800"}, {"contactid": 2**70}]
+
+    written = lines(rows, 11, context())
+
+    records = [json.loads(line) for line in written.split(b"\n")[:-1]]
+    assert written.endswith(b"\n")
+    assert [found["position"] for found in records] == [11, 12, 13]
+    assert [found["raw"] for found in records] == rows
+
+
+def test_A_17_identity_is_the_id_else_the_address_else_the_row() -> None:
+    """The same contact is known again, and no address is told."""
+    by_address = contact_identity({"contactemailaddress": "A@B.example"})
+
+    assert contact_identity({"contactid": 7}) == contact_identity({"contactid": "7", "phone": "x"})
+    assert by_address == contact_identity({"contactid": "null", "contact_email": "a@b.EXAMPLE"})
+    assert "@" not in by_address
+    assert contact_identity({"a": "1", "b": "\ud800"}) == contact_identity({"b": "\ud800", "a": "1"})
+    assert contact_identity({"a": "1"}) != contact_identity({"a": "2"})
+
+
+@given(st.dictionaries(st.sampled_from(sorted(SAMPLE)), st.text() | st.integers() | st.none()))
+def test_A_32_any_row_has_all_columns_with_their_types(row: dict[str, Any]) -> None:
+    """The shape of a record does not depend on the row."""
+    written = record(row, 1, context())
+
+    assert tuple(written) == COLUMNS
+    numbers = {"sent_time_ms", "click_count", "position"}
+    for name, value in written.items():
+        assert value is None or isinstance(value, int if name in numbers else dict if name == "raw" else str)
+    assert contact_identity(row)
+
+
+def test_the_offset_comes_from_both_times_of_a_campaign() -> None:
+    """sent_time minus sent_time_gmt, and nothing where one is missing or the difference is no time zone."""
+    times = {"campaign_key": "3za", "sent_time": "1782518728000", "sent_time_gmt": "1782489928000"}
+
+    assert sent_campaigns([times]) == (SentCampaign("3za", 1_782_489_928_000, EIGHT_HOURS_MS),)
+    for odd in ({"sent_time": ""}, {"sent_time": "0"}, {"sent_time_gmt": None}):
+        campaigns = sent_campaigns([{**times, **odd}])
+        assert isinstance(campaigns, tuple)
+        assert campaigns[0].sent_time_offset_ms is None
+    assert OFFSET_MS_MAX > EIGHT_HOURS_MS
+
+
+def test_drafts_are_left_out_and_a_campaign_without_a_key_is_a_failure() -> None:
+    """What was not sent has no recipients; what has no key would be lost silently."""
+    rows = [{"campaign_key": "3za", "campaign_status": "Draft"}, {"campaign_key": "3zb", "campaign_status": "SENT"}]
+
+    assert sent_campaigns(rows) == (SentCampaign("3zb", None, None),)
+    assert not isinstance(sent_campaigns([{"campaign_status": "Sent"}]), tuple)
