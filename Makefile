@@ -7,7 +7,7 @@ DEV    := $(VENV)/.installed-dev
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lock format clean
+.PHONY: help install demo test check sim bench lock format clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,9 @@ $(DEV): $(RUN) requirements/dev.txt
 	$(PIP) install --require-hashes -r requirements/dev.txt
 	@touch $@
 
+install: $(RUN) ## make .venv/bin/harvester, from locked versions
+	@echo "installed: $(BIN)/harvester"
+
 demo: $(RUN) ## harvest a few dozen simulated campaigns over real HTTP, on loopback
 	@$(BIN)/harvester demo
 
@@ -36,6 +39,10 @@ check: $(DEV) ## lint, formatting, types, import directions
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+SEEDS ?= 200
+sim: $(DEV) ## simulate SEEDS nights in virtual time, faults, kills and lockouts included
+	@$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)
 
 bench: $(DEV) ## measure speed and memory; prints the tables of docs/performance.md
 	@$(BIN)/python bench/run.py

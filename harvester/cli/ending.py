@@ -1,6 +1,6 @@
 """How a run ended: from counts, troubles and signals to an exit code and a summary."""
 
-import signal
+from signal import Signals
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -38,7 +38,7 @@ class Ending:
 
     began_s: float
     troubles: list[HarvestError] = field(default_factory=list)
-    signal: signal.Signals | None = None
+    signal: Signals | None = None
 
 
 def summarise(ending: Ending, selection: Selection, ledger: Ledger, calls_by_account: Mapping[str, int]) -> RunSummary:

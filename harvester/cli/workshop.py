@@ -124,7 +124,7 @@ class AccountBench:
     def caller(self, endpoint: str) -> Caller:
         """Return the way to one endpoint, with a budget of its own."""
         budget, harvest = self._settings.budget, self._settings.harvest
-        quota = Quota(budget.calls - budget.reserve_calls, budget.period_s, Admission(budget.admission))
+        quota = quota_of(self._settings)
         hold_s = harvest.call_timeout_s + harvest.late_grace_s
         rules = BudgetRules(self.name, endpoint, quota, budget.lock_s, hold_s, budget.burst_per_s)
         tools = self.tools
@@ -154,6 +154,12 @@ def _client(name: str, settings: Settings, tools: Tools, http: Http) -> ZohoClie
     tokens = Tokens(http, credentials, token_settings, tools.clock)
     client_settings = ClientSettings(api_url, settings.harvest.response_format, call_timeout_s)
     return ZohoClient(http, tokens, client_settings, tools.offload)
+
+
+def quota_of(settings: Settings) -> Quota:
+    """Return what may be asked of one endpoint."""
+    budget = settings.budget
+    return Quota(budget.calls - budget.reserve_calls, budget.period_s, Admission(budget.admission))
 
 
 def hosts(account: AccountSettings) -> tuple[str, str]:

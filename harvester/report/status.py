@@ -18,7 +18,13 @@ from harvester.report.summary import Problem
 TABLE_ROWS_MAX = 50
 """Failed and waiting jobs listed on a terminal; the plain lines and the JSON hold all."""
 
-_STATES = tuple(JobState)
+_COLUMNS_OF_STATES = {
+    "open": (JobState.PENDING, JobState.RUNNING),
+    "done": (JobState.DONE,),
+    "skipped": (JobState.SKIPPED,),
+    "failed": (JobState.FAILED,),
+}
+"""Pending and running are one column, as in the live view: 80 columns have no room for both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +122,14 @@ def _harvests(status: Status) -> _Sheet:
         _cells(
             each.account,
             each.date,
-            *(f"{each.jobs.get(state, 0):,}" for state in _STATES),
+            *(f"{sum(each.jobs.get(state, 0) for state in states):,}" for states in _COLUMNS_OF_STATES.values()),
             f"{each.rows:,}",
             size(each.bytes),
             f"{each.calls:,}",
         )
         for each in status.harvests
     )
-    numbers = (*_STATES, "rows", "size", "calls")
+    numbers = (*_COLUMNS_OF_STATES, "rows", "size", "calls")
     return _Sheet("harvests", ("account", "date", *numbers), rows, frozenset(numbers))
 
 
@@ -183,8 +189,12 @@ def _table(sheet: _Sheet) -> Table:
     hidden = len(sheet.rows) - TABLE_ROWS_MAX
     caption = f"{counted(hidden, 'more row')}: pipe the output to see all" if hidden > 0 else None
     table = Table(title=Text(sheet.title), caption=caption, box=box.SIMPLE_HEAD, title_justify="left")
+    table.padding, table.pad_edge = (0, 1, 0, 0), False
     for column in sheet.columns:
-        table.add_column(Text(column), justify="right" if column in sheet.right else "left", overflow="fold")
+        is_number = column in sheet.right
+        # A number or date broken over two lines reads as two.
+        is_whole = is_number or column == "date"
+        table.add_column(Text(column), justify="right" if is_number else "left", no_wrap=is_whole, overflow="fold")
     for row in sheet.rows[:TABLE_ROWS_MAX]:
         table.add_row(*map(Text, row))
     return table

@@ -44,7 +44,7 @@ class AccountSummary:
         jobs: how many jobs stand in each state of `JobState`; a state may be missing.
         rows: in the finished partitions of the date, so safe on disk.
         bytes: size of the same.
-        calls: made in this run, on any endpoint.
+        calls: made in this run to the recipients endpoint, whose budget is the scarce one.
         not_done: what failed.
     """
 

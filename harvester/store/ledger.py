@@ -104,6 +104,11 @@ class Ledger:
             connection.execute("UPDATE jobs SET not_before_s = 0 WHERE not_before_s > 0")
             return row is not None
 
+    def boot_id(self) -> str | None:
+        """Return which boot the stored moments are counted from, or None before the first run."""
+        row = self._connection.execute("SELECT boot_id FROM boots").fetchone()
+        return row["boot_id"] if row else None
+
     def open_harvest(self, account: str, date: dt.date) -> Harvest:
         """Return the harvest of an account and date, made if there is none yet."""
         with self._writing() as connection:

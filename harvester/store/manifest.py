@@ -61,7 +61,7 @@ def _lines(ledger: Ledger, harvest: Harvest, *, is_complete: bool, written_at: s
         "written_at": written_at,
         "harvester_version": __version__,
         "run_id": ledger.run_id,
-        "jobs_by_state": ledger.counts(harvest),
+        "jobs_by_state": {state.value: number for state, number in ledger.counts(harvest).items()},
         "rows": rows,
         "bytes": size_bytes,
         "calls": calls,
