@@ -64,6 +64,15 @@ class DiskError(HarvestError):
 
 
 class StoppedError(HarvestError):
-    """The run stopped before its end and the same command goes on."""
+    """The run stopped before its end and the same command goes on.
+
+    Args:
+        message, remedy: as in `HarvestError`.
+        resume_at: before when going on is useless, ISO 8601; None if at once.
+    """
 
     exit_code = 75
+
+    def __init__(self, message: str, remedy: str = "", resume_at: str | None = None) -> None:
+        super().__init__(message, remedy)
+        self.resume_at = resume_at

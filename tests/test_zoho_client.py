@@ -122,7 +122,7 @@ async def test_U_03_a_throttled_token_says_how_long_to_wait(tmp_path: Path) -> N
     async with zoho(tmp_path, GOOD, accounts=(denied,)) as place:
         failure = await place.failure()
 
-    assert (failure.kind, failure.is_sent, failure.retry_after_s) == (FailureKind.TRANSIENT, False, 600)
+    assert (failure.kind, failure.is_sent, failure.retry_after_s) == (FailureKind.NO_TOKEN, False, 600)
     assert place.api.requests == []
 
 

@@ -400,8 +400,8 @@ def test_the_operator_adds_signs_of_a_lock() -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (400, FailureKind.JOB),
-        (403, FailureKind.JOB),
+        (400, FailureKind.UNKNOWN),
+        (403, FailureKind.UNKNOWN),
         (404, FailureKind.ACCOUNT),
         (405, FailureKind.ACCOUNT),
         (415, FailureKind.ACCOUNT),
@@ -410,7 +410,7 @@ def test_the_operator_adds_signs_of_a_lock() -> None:
     ],
 )
 def test_H_21_H_23_statuses_without_an_envelope(status: int, kind: FailureKind) -> None:
-    """A refused request is the job's fault; a wrong path, verb or content type is everybody's."""
+    """A bare refusal is not understood and asked about once more; a wrong path, verb or content type is everybody's."""
     assert kind_of(read(b"", status)) is kind
 
 

@@ -1,7 +1,8 @@
 """One account's part of a run: its plan, its harvest, its manifest."""
 
+import asyncio
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,10 +21,25 @@ from harvester.errors import (
 )
 from harvester.events import CampaignsDiscovered, HarvestFinished, HarvestStarted
 from harvester.model import Campaign, Discovery, Harvest, JobState
+from harvester.store.lock import exclusive
 from harvester.store.manifest import write_manifest
+
+MANIFEST_WAIT_S = 60.0
+"""How long to wait for another run that is planning or writing its manifest: seconds at most."""
 
 URGENCY = (DiskError, VerificationError, CredentialsError, ConfigError, BusyError, StoppedError, HarvestError)
 """Which of several troubles is told: the one that most needs a person."""
+
+
+async def harvest_accounts(benches: Sequence[AccountBench], selection: Selection, output: Path) -> list[HarvestError]:
+    """Harvest accounts side by side: trouble of one never stops another, trouble of the disk stops all.
+
+    Returns:
+        What ended some of them early.
+    """
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(harvest_account(bench, selection, output), name=bench.name) for bench in benches]
+    return [trouble for task in tasks if (trouble := task.result()) is not None]
 
 
 async def harvest_account(bench: AccountBench, selection: Selection, output: Path) -> HarvestError | None:
@@ -33,7 +49,7 @@ async def harvest_account(bench: AccountBench, selection: Selection, output: Pat
         What ended it early, if anything did; trouble of one account is no trouble of another.
     """
     store, tools = bench.store, bench.tools
-    harvest = store.ledger.open_harvest(bench.name, selection.date)
+    harvest = await tools.offload_disk(partial(store.ledger.open_harvest, bench.name, selection.date))
     trouble: HarvestError | None = None
     try:
         await _plan(bench, selection, harvest)
@@ -45,8 +61,12 @@ async def harvest_account(bench: AccountBench, selection: Selection, output: Pat
         trouble = first_trouble(group)
         if trouble is None:
             raise
+    if trouble is None and bench.lockout is not None:
+        until = bench.lockout.until
+        trouble = StoppedError(f"{bench.name}: {bench.lockout.endpoint} is locked until {until}.", resume_at=until)
     if isinstance(trouble, DiskError):
-        tools.stop.ask("the disk refuses")
+        bench.run_stop.ask("the disk refuses")
+    if isinstance(trouble, DiskError | BusyError):
         return trouble
     await tools.offload_disk(partial(_close, store, tools, harvest, output))
     return trouble
@@ -77,6 +97,12 @@ async def _plan(bench: AccountBench, selection: Selection, harvest: Harvest) -> 
         await _discover(bench, selection, harvest)
     await tools.offload_disk(partial(store.ledger.requeue, harvest, again))
     counts = await tools.offload_disk(partial(store.ledger.counts, harvest, is_plan_only=True))
+    others = await tools.offload_disk(partial(store.ledger.jobs_of_others, harvest))
+    if others and not counts[JobState.PENDING]:
+        raise BusyError(
+            f"{bench.name}: another run is at work on all open jobs of {harvest.date} ({others} jobs).",
+            "Nothing is left for this one; harvester status shows how far the other is.",
+        )
     tools.emit(
         HarvestStarted(
             bench.name,
@@ -113,7 +139,8 @@ def _close(store: Store, tools: Tools, harvest: Harvest, output: Path) -> None:
     ledger = store.ledger
     ledger.release(harvest)
     written_at = dt.datetime.fromtimestamp(tools.clock.wall_s(), dt.UTC).isoformat(timespec="seconds")
-    write_manifest(output, ledger, ledger.open_harvest(harvest.account, harvest.date), written_at)
+    with exclusive(store.database.path.parent, MANIFEST_WAIT_S):
+        write_manifest(output, ledger, ledger.open_harvest(harvest.account, harvest.date), written_at)
     counts = ledger.counts(harvest, is_plan_only=True)
     rows, _, calls = ledger.totals(harvest)
     tools.emit(

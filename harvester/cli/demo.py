@@ -1,6 +1,7 @@
 """`harvester demo`: see the whole thing work, without an account, in under a minute."""
 
 import gzip
+import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,9 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from harvester.cli.run import run, select
+from harvester.cli.run import Manner, run
+from harvester.cli.selection import keys_of, select
+from harvester.cli.workshop import OnLockout
 from harvester.config import load
 from harvester.errors import ConfigError, StoppedError
 from harvester.model import Action
@@ -67,9 +70,9 @@ def command(folder: Path) -> int:
         config = folder / "config.toml"
         config.write_text(CONFIG.format(url=url, scale=TIME_SCALE, period_s=300 / TIME_SCALE, lock_s=1800 / TIME_SCALE))
         settings = load(config)
-        summary = run(settings, select(settings), resume_command="make demo")
+        summary = run(settings, select(settings, keys_of(settings, (), None)), Manner(OnLockout.WAIT, "make demo"))
         verdict = _referee(url)
-    _show(settings.output / "recipients", verdict)
+    _show(Path(os.path.relpath(settings.output / "recipients")), verdict)
     for line in sentences(summary):
         click.echo(line, err=True)
     return summary.exit_code
@@ -120,7 +123,7 @@ def _show(recipients: Path, verdict: str) -> None:
         files[action] += 1
         with gzip.open(path) as lines:
             rows[action] += sum(1 for _ in lines)
-    table = Table("action", title="Harvested", title_justify="left", caption=verdict, caption_justify="left")
+    table = Table("action", title="Harvested", title_justify="left")
     table.add_column("partitions", justify="right")
     table.add_column("rows", justify="right")
     for action in Action:
@@ -129,6 +132,7 @@ def _show(recipients: Path, verdict: str) -> None:
     table.add_row("all", f"{files.total():,}", f"{rows.total():,}")
     console = Console()
     console.print(table)
+    click.echo(verdict)
     sample = next(iter(sorted(recipients.rglob("action=clickedcontacts/*.jsonl.gz"))), None)
     if sample is not None:
         folder = sample.parent.parent

@@ -1,9 +1,9 @@
 """How a run ended: from counts, troubles and signals to an exit code and a summary."""
 
-from signal import Signals
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
+from signal import Signals
 
 from harvester.cli.selection import Selection
 from harvester.errors import HarvestError, StoppedError
@@ -49,6 +49,7 @@ def summarise(ending: Ending, selection: Selection, ledger: Ledger, calls_by_acc
     )
     exit_code = exit_code_of(ending, accounts)
     first = min(ending.troubles, key=lambda trouble: trouble.exit_code, default=None)
+    moments = [trouble.resume_at for trouble in ending.troubles if isinstance(trouble, StoppedError)]
     because = f"{first.message.rstrip('.')}. {first.remedy}".strip(" .") if first else None
     if because is None and ending.signal is not None and exit_code:
         because = ending.signal.name
@@ -60,6 +61,7 @@ def summarise(ending: Ending, selection: Selection, ledger: Ledger, calls_by_acc
         seconds=0.0,
         output="",
         stopped_because=because,
+        resume_at=max((moment for moment in moments if moment is not None), default=None),
     )
 
 

@@ -13,6 +13,7 @@ from harvester.errors import HarvestError
 COMMANDS = {
     "run": "Harvest every recipient of the configured campaigns.",
     "status": "Show what is done, running, waiting and failed, and the budget.",
+    "budget": "Show the calls used and free, the lockout, and the last lockouts.",
     "demo": "Harvest a simulated account over real HTTP, on loopback.",
     "simulate": "Serve a Zoho Campaigns to practise on.",
 }

@@ -1,40 +1,48 @@
 """`harvester run`: harvest what is due, and go on where an earlier run stopped."""
 
 import asyncio
-import datetime as dt
+import os
 import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from harvester.cli.account import harvest_account
+from harvester.cli.account import harvest_accounts
 from harvester.cli.ending import Ending, summarise
-from harvester.cli.selection import Selection, accounts_of, check_one_account, keys_of
-from harvester.cli.workshop import AccountBench, Store, open_store, open_tools
+from harvester.cli.selection import Selection, keys_of, select
+from harvester.cli.workshop import AccountBench, OnLockout, Store, open_store, open_tools, this_machine
 from harvester.clock import SystemClock
-from harvester.config import Settings, load
+from harvester.config import load
 from harvester.engine.harvest import Tools
 from harvester.engine.stop import Stop
 from harvester.events import DrainStarted, Emit
 from harvester.model import Action
 from harvester.report.live import choose
+from harvester.report.quiet import quiet
 from harvester.report.summary import RunSummary, sentences, to_json
 from harvester.report.tally import Tally
+from harvester.settings import Settings
 from harvester.store.lock import exclusive
 from harvester.zoho.api import Http
 
 CONFIG = "config.toml"
+PLAN_WAIT_S = 60.0
+"""How long a run waits for another one that is planning: 100,000 campaigns take some ten seconds."""
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @click.command(name="run")
-@click.option("--config", "config_path", type=click.Path(path_type=Path), default=CONFIG, show_default=True)
+@click.option(
+    "--config", "config_path", type=click.Path(path_type=Path), default=CONFIG, show_default=True,
+    help="The configuration file.",
+)  # fmt: skip
 @click.option("--account", "accounts", multiple=True, metavar="NAME", help="Only this account; may be repeated.")
 @click.option("--campaign", "campaigns", multiple=True, metavar="KEY", help="Only this campaign; may be repeated.")
 @click.option("--campaigns-file", metavar="FILE", help="Campaign keys, one a line; - for standard input.")
@@ -46,44 +54,42 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
     "--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="The harvest date; default: today, UTC."
 )
 @click.option("--refresh", is_flag=True, help="Harvest again what is done for this date; old files are replaced.")
+@click.option(
+    "--on-lockout",
+    type=click.Choice([choice.value for choice in OnLockout]),
+    default=OnLockout.WAIT.value,
+    show_default=True,
+    help="Sit a lockout out, or exit with 75 and the time to come back.",
+)
 @click.option("--json", "is_json", is_flag=True, help="A summary in JSON on standard output.")
 @click.option("-v", "--verbose", "is_verbose", is_flag=True, help="Log every page and every call, as JSON lines.")
-def command(config_path: Path, *, is_json: bool, is_verbose: bool, **flags: Any) -> int:
+def command(config_path: Path, *, is_json: bool, is_verbose: bool, on_lockout: str, **flags: Any) -> int:
     """Harvest every recipient of the selected campaigns into partitioned JSONL.
 
     Done jobs of the date are not asked again; the same command goes on wherever an earlier run stopped or was killed.
     On a terminal progress is drawn, elsewhere each event is a JSON line on standard error.
     """
     settings = load(config_path)
-    selection = select(settings, **flags)
-    summary = run(settings, selection, resume_command=_command_line(), is_verbose=is_verbose)
-    for line in sentences(summary):
-        click.echo(line, err=True)
+    keys = keys_of(settings, flags.pop("campaigns"), flags.pop("campaigns_file"))
+    selection = select(settings, keys, **flags)
+    manner = Manner(OnLockout(on_lockout), resume_command=_command_line(), is_verbose=is_verbose)
+    summary = run(settings, selection, manner)
+    quiet(sys.stderr).writelines(f"{line}\n" for line in sentences(summary))
     if is_json:
         click.echo(to_json(summary), nl=False)
     return summary.exit_code
 
 
-def select(
-    settings: Settings,
-    *,
-    accounts: tuple[str, ...] = (),
-    campaigns: tuple[str, ...] = (),
-    campaigns_file: str | None = None,
-    actions: tuple[str, ...] = (),
-    as_of: dt.datetime | None = None,
-    refresh: bool = False,
-) -> Selection:
-    """Return what the flags select of the settings."""
-    names = accounts_of(settings, accounts)
-    keys = keys_of(settings, campaigns, campaigns_file)
-    check_one_account(names, keys)
-    chosen = tuple(Action(action) for action in dict.fromkeys(actions)) or settings.harvest.actions
-    date = as_of.date() if as_of else dt.datetime.now(dt.UTC).date()
-    return Selection(names, chosen, date, keys, refresh)
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a run behaves: at a lockout, in its log, and what to type to go on."""
+
+    on_lockout: OnLockout
+    resume_command: str
+    is_verbose: bool = False
 
 
-def run(settings: Settings, selection: Selection, *, resume_command: str, is_verbose: bool = False) -> RunSummary:
+def run(settings: Settings, selection: Selection, manner: Manner) -> RunSummary:
     """Harvest, show it, and return what came of it.
 
     Raises:
@@ -92,11 +98,13 @@ def run(settings: Settings, selection: Selection, *, resume_command: str, is_ver
     clock = SystemClock()
     ending = Ending(began_s=clock.now_s())
     tally = Tally(settings.budget.calls - settings.budget.reserve_calls, settings.budget.period_s)
-    with exclusive(settings.state), open_store(settings, clock) as store:
-        plan_named(store, selection)
+    with ExitStack() as stack:
+        with exclusive(settings.state, PLAN_WAIT_S):
+            store = stack.enter_context(open_store(settings, clock))
+            plan_named(store, selection)
         store.ledger.begin_run(clock.wall_s())
-        with choose(sys.stderr, tally, clock.now_s, clock.wall_s, is_verbose=is_verbose) as emit:
-            asyncio.run(_harvest(settings, selection, store, emit, ending))
+        with choose(sys.stderr, tally, clock.now_s, clock.wall_s, is_verbose=manner.is_verbose) as emit:
+            asyncio.run(_harvest(settings, selection, manner, store, emit, ending))
         calls = {account.account: account.counts.calls for account in tally.accounts}
         summary = summarise(ending, selection, store.ledger, calls)
         store.ledger.end_run(clock.wall_s(), summary.outcome)
@@ -104,8 +112,8 @@ def run(settings: Settings, selection: Selection, *, resume_command: str, is_ver
     return replace(
         summary,
         seconds=clock.now_s() - ending.began_s,
-        output=str(settings.output / "recipients"),
-        resume_command=None if is_finished else resume_command,
+        output=os.path.relpath(settings.output / "recipients"),
+        resume_command=None if is_finished else manner.resume_command,
     )
 
 
@@ -118,19 +126,20 @@ def plan_named(store: Store, selection: Selection) -> None:
         store.ledger.plan(harvest, selection.campaigns(), selection.actions)
 
 
-async def _harvest(settings: Settings, selection: Selection, store: Store, emit: Emit, ending: Ending) -> None:
-    """Harvest all accounts side by side; trouble of one never stops another, trouble of the disk stops all."""
+async def _harvest(
+    settings: Settings, selection: Selection, manner: Manner, store: Store, emit: Emit, ending: Ending
+) -> None:
+    """Bring up what a run needs, harvest, and listen to signals meanwhile."""
     stop = Stop()
     try:
-        async with Http() as http, open_tools(store, stop, emit) as tools:
-            with _signals(stop, tools, selection.accounts, ending):
-                benches = [AccountBench(name, settings, store, tools, http) for name in selection.accounts]
-                async with asyncio.TaskGroup() as group:
-                    tasks = [
-                        group.create_task(harvest_account(bench, selection, settings.output), name=bench.name)
-                        for bench in benches
+        with this_machine() as machine:
+            async with Http() as http, open_tools(store, machine, stop, emit) as tools:
+                with _signals(stop, tools, selection.accounts, ending):
+                    benches = [
+                        AccountBench(name, settings, store, tools, http, manner.on_lockout)
+                        for name in selection.accounts
                     ]
-                ending.troubles = [trouble for task in tasks if (trouble := task.result()) is not None]
+                    ending.troubles = await harvest_accounts(benches, selection, settings.output)
     except asyncio.CancelledError:
         if ending.signal is None:
             raise

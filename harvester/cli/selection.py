@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harvester.campaign_keys import CampaignKeys, open_key_file, read_lines
-from harvester.config import KeyFile, Settings
 from harvester.errors import ConfigError
 from harvester.model import Action, Campaign
+from harvester.settings import KeyFile, Settings
 
 STDIN = "-"
 
@@ -37,12 +37,32 @@ class Selection:
         return (Campaign(key) for key in self.keys or ())
 
 
-def accounts_of(settings: Settings, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the accounts to harvest: those named, or all.
+def select(
+    settings: Settings,
+    keys: CampaignKeys | None,
+    *,
+    accounts: tuple[str, ...] = (),
+    actions: tuple[str, ...] = (),
+    as_of: dt.datetime | None = None,
+    refresh: bool = False,
+) -> Selection:
+    """Return what the flags select of the settings; what is left out is all of it, and today in UTC.
 
     Raises:
-        ConfigError: a name is not configured.
+        ConfigError: an account is unknown, or keys are named for several: a key belongs to one.
     """
+    names = _accounts(settings, accounts)
+    if keys is not None and len(names) > 1:
+        raise ConfigError(
+            f"Campaign keys are named, but there are {len(names)} accounts ({', '.join(names)}).",
+            "Say whose they are with --account.",
+        )
+    chosen = tuple(Action(action) for action in dict.fromkeys(actions)) or settings.harvest.actions
+    date = as_of.date() if as_of else dt.datetime.now(dt.UTC).date()
+    return Selection(names, chosen, date, keys, refresh)
+
+
+def _accounts(settings: Settings, names: tuple[str, ...]) -> tuple[str, ...]:
     unknown = [name for name in names if name not in settings.accounts]
     if unknown:
         known = ", ".join(settings.accounts)
@@ -66,12 +86,3 @@ def keys_of(settings: Settings, named: tuple[str, ...], key_file: str | None) ->
     if isinstance(campaigns, str):
         return None
     return CampaignKeys((key.encode() for key in campaigns), "harvest.campaigns")
-
-
-def check_one_account(accounts: tuple[str, ...], keys: CampaignKeys | None) -> None:
-    """Refuse a list of keys for several accounts: a key belongs to one."""
-    if keys is not None and len(accounts) > 1:
-        raise ConfigError(
-            f"Campaign keys are named, but there are {len(accounts)} accounts ({', '.join(accounts)}).",
-            "Say whose they are with --account.",
-        )

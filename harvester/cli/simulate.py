@@ -64,7 +64,13 @@ def _one_of(choices: type[Choice], default: Choice) -> dict[str, Any]:
 @click.option("--counted-at", **_one_of(CountedAt, CountedAt.ARRIVAL), help="When within its latency a call counts.")
 @click.option("--late", type=float, default=0.0, help="Share of calls that arrive after the client gave up.")
 @click.option("--faults", type=float, default=0.0, help="Share of answers that are spoiled.")
-@click.option("--fault", "fault_kinds", multiple=True, type=click.Choice(list(FaultKind)), help="Kinds; left out: all.")
+@click.option(
+    "--fault",
+    "fault_kinds",
+    multiple=True,
+    type=click.Choice([kind.value for kind in FaultKind]),
+    help="Kinds; left out: all.",
+)
 @click.option("--token-life-s", type=float, default=3600.0, help="Life of an access token, on the server's clock.")
 def command(**flags: Any) -> None:
     """Serve a Zoho Campaigns to practise on, at http://127.0.0.1:PORT, until interrupted.

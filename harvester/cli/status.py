@@ -2,25 +2,38 @@
 
 import datetime as dt
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from harvester.cli.ending import problems
 from harvester.cli.workshop import CAMPAIGNS, LEDGER_FILE, RECIPIENTS, quota_of
-from harvester.clock import Clock, SystemClock
-from harvester.config import Settings, load
+from harvester.clock import SystemClock
+from harvester.config import load
 from harvester.engine import lockout as breaker
 from harvester.engine.admission import free_calls, next_start_s
 from harvester.errors import ConfigError
 from harvester.model import Harvest, JobState
-from harvester.report.status import BudgetStatus, HarvestStatus, Status, Waiting, to_json, write
+from harvester.report.status import (
+    BudgetStatus,
+    HarvestStatus,
+    LockoutStatus,
+    Status,
+    Waiting,
+    to_json,
+    write,
+)
+from harvester.settings import Settings
 from harvester.store.calls import CallBook, Window
 from harvester.store.database import Database
 from harvester.store.ledger import Ledger
 
 HARVESTS_SHOWN_MAX = 14
 """Two weeks of nights of one account; `--all` shows every date."""
+
+LOCKOUTS_SHOWN_MAX = 10
 
 
 @click.command(name="status")
@@ -29,67 +42,112 @@ HARVESTS_SHOWN_MAX = 14
 @click.option("--json", "is_json", is_flag=True, help="JSON on standard output.")
 def command(config_path: Path, *, is_all: bool, is_json: bool) -> None:
     """Show what the ledger knows: jobs by state, why some failed or wait, and how much of the budget is used."""
-    settings = load(config_path)
-    path = settings.state / LEDGER_FILE
-    if not path.exists():
-        raise ConfigError(f"{path}: there is no ledger yet.", "harvester run makes one.")
-    database = Database(path)
-    try:
-        status = _status(settings, database, SystemClock(), None if is_all else HARVESTS_SHOWN_MAX)
-    finally:
-        database.close()
+    with reading(load(config_path)) as reader:
+        status = Status(reader.harvests(None if is_all else HARVESTS_SHOWN_MAX), reader.budgets())
+        show(status, is_json=is_json)
+
+
+def show(status: Status, *, is_json: bool) -> None:
+    """Write the status to standard output."""
     if is_json:
         click.echo(to_json(status), nl=False)
     else:
         write(sys.stdout, status)
 
 
-def _status(settings: Settings, database: Database, clock: Clock, harvests_max: int | None) -> Status:
-    ledger = Ledger(database, run_id="")
-    harvests = ledger.harvests()[:harvests_max]
-    is_this_boot = ledger.boot_id() == clock.boot_id
-    return Status(
-        harvests=tuple(_harvest_status(ledger, harvest, clock.now_s()) for harvest in harvests),
-        budgets=tuple(
-            _budget_status(settings, database, account, endpoint, clock)
-            for account in settings.accounts
-            for endpoint in (RECIPIENTS, CAMPAIGNS)
+@contextmanager
+def reading(settings: Settings) -> Iterator["Reader"]:
+    """Open the ledger to look at it.
+
+    Raises:
+        ConfigError: there is none yet.
+    """
+    path = settings.state / LEDGER_FILE
+    if not path.exists():
+        raise ConfigError(f"{path}: there is no ledger yet.", "harvester run makes one.")
+    database = Database(path)
+    try:
+        yield Reader(settings, database)
+    finally:
+        database.close()
+
+
+class Reader:
+    """Reads the ledger for people."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._clock = SystemClock()
+        self._ledger = Ledger(database, run_id="")
+
+    def harvests(self, limit: int | None) -> tuple[HarvestStatus, ...]:
+        """Return the newest harvests, all of them if `limit` is None."""
+        return tuple(self._harvest(harvest) for harvest in self._ledger.harvests()[:limit])
+
+    def budgets(self) -> tuple[BudgetStatus, ...]:
+        """Return the budget of every account and endpoint; none where the ledger is of another boot."""
+        if self._ledger.boot_id() != self._clock.boot_id:
+            return ()
+        return tuple(self._budget(account, endpoint) for account, endpoint in self._endpoints())
+
+    def lockouts(self) -> tuple[LockoutStatus, ...]:
+        """Return the last lockouts of every account and endpoint, newest first."""
+        return tuple(
+            LockoutStatus(
+                account=account,
+                endpoint=endpoint,
+                seen_at=_iso(record.seen_wall_s),
+                until=_iso(record.until_wall_s),
+                level=record.level,
+                code=record.code,
+                message=record.message,
+                calls_in_window=record.calls_in_window,
+            )
+            for account, endpoint in self._endpoints()
+            for record in self._book(account, endpoint).records(LOCKOUTS_SHOWN_MAX)
         )
-        if is_this_boot
-        else (),
-    )
+
+    def _endpoints(self) -> Iterator[tuple[str, str]]:
+        return ((account, endpoint) for account in self._settings.accounts for endpoint in (RECIPIENTS, CAMPAIGNS))
+
+    def _book(self, account: str, endpoint: str) -> CallBook:
+        window = Window(account, endpoint, quota_of(self._settings).memory_s)
+        return CallBook(self._database, window, self._clock)
+
+    def _harvest(self, harvest: Harvest) -> HarvestStatus:
+        rows, size_bytes, calls = self._ledger.totals(harvest)
+        now_s = self._clock.now_s()
+        return HarvestStatus(
+            account=harvest.account,
+            date=harvest.date.isoformat(),
+            jobs={state.value: number for state, number in self._ledger.counts(harvest).items()},
+            rows=rows,
+            bytes=size_bytes,
+            calls=calls,
+            problems=tuple(problems(self._ledger.jobs(harvest, JobState.FAILED))),
+            waiting=tuple(
+                Waiting(
+                    job.campaign_key, job.action, max(0.0, job.not_before_s - now_s), job.attempts, job.reason or ""
+                )
+                for job in self._ledger.jobs(harvest, JobState.PENDING)
+                if job.reason is not None
+            ),
+        )
+
+    def _budget(self, account: str, endpoint: str) -> BudgetStatus:
+        quota, standing = quota_of(self._settings), self._book(account, endpoint).standing()
+        state = breaker.now(standing)
+        free = free_calls(quota, standing.stamps, standing.now_s)
+        return BudgetStatus(
+            account=account,
+            endpoint=endpoint,
+            calls_used=quota.tokens - free,
+            calls_free=free,
+            next_slot_s=next_start_s(quota, standing.stamps, standing.now_s) - standing.now_s,
+            lockout_until=_iso(self._clock.wall_s() + state.until_s - standing.now_s) if state.is_shut else None,
+        )
 
 
-def _harvest_status(ledger: Ledger, harvest: Harvest, now_s: float) -> HarvestStatus:
-    rows, size_bytes, calls = ledger.totals(harvest)
-    return HarvestStatus(
-        account=harvest.account,
-        date=harvest.date.isoformat(),
-        jobs={state.value: number for state, number in ledger.counts(harvest).items()},
-        rows=rows,
-        bytes=size_bytes,
-        calls=calls,
-        problems=tuple(problems(ledger.jobs(harvest, JobState.FAILED))),
-        waiting=tuple(
-            Waiting(job.campaign_key, job.action, max(0.0, job.not_before_s - now_s), job.attempts, job.reason or "")
-            for job in ledger.jobs(harvest, JobState.PENDING)
-            if job.reason is not None
-        ),
-    )
-
-
-def _budget_status(settings: Settings, database: Database, account: str, endpoint: str, clock: Clock) -> BudgetStatus:
-    quota, now_s = quota_of(settings), clock.now_s()
-    book = CallBook(database, Window(account, endpoint, quota.memory_s), clock)
-    stamps = book.stamps()
-    free = free_calls(quota, stamps, now_s)
-    state = breaker.at(book.lockout(), now_s, in_flight=0)
-    until = dt.datetime.fromtimestamp(clock.wall_s() + state.until_s - now_s, dt.UTC).isoformat(timespec="seconds")
-    return BudgetStatus(
-        account=account,
-        endpoint=endpoint,
-        calls_used=quota.tokens - free,
-        calls_free=free,
-        next_slot_s=next_start_s(quota, stamps, now_s) - now_s,
-        lockout_until=until if state.is_shut else None,
-    )
+def _iso(wall_s: float) -> str:
+    return dt.datetime.fromtimestamp(wall_s, dt.UTC).isoformat(timespec="seconds")

@@ -2,15 +2,17 @@
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import StrEnum, auto
+from functools import partial
 from typing import TypeVar
 
 from harvester.clock import Clock, SystemClock
-from harvester.config import AccountSettings, Settings
 from harvester.engine.admission import Admission, Quota
 from harvester.engine.budget import Budget, BudgetRules
 from harvester.engine.caller import Caller, Weather
@@ -19,17 +21,21 @@ from harvester.engine.ports import Offload, Render
 from harvester.engine.retry import Backoff
 from harvester.engine.stop import Stop
 from harvester.engine.writer import Writer
-from harvester.events import Emit
+from harvester.events import Emit, Event, LockoutOpened
 from harvester.model import Harvest, Job, Row
+from harvester.settings import AccountSettings, BudgetSettings, Settings
+from harvester.store.boot import adopt_boot
 from harvester.store.calls import CallBook, Window
 from harvester.store.database import Database
 from harvester.store.ledger import Ledger, new_run_id
+from harvester.store.lock import at_work, runs_at_work
 from harvester.store.partitions import Compression, Partitions
-from harvester.zoho.api import Http
 from harvester.zoho.auth import Credentials, Tokens, TokenSettings
 from harvester.zoho.client import ClientSettings, ZohoClient
 from harvester.zoho.contacts import RecordContext, lines
 from harvester.zoho.data_centers import DATA_CENTERS
+from harvester.zoho.lockout import LockoutSigns
+from harvester.zoho.wire import Transport
 
 LEDGER_FILE = "ledger.sqlite"
 RECIPIENTS = "getcampaignrecipientsdata"
@@ -39,9 +45,16 @@ BACKOFF_BASE_SHARE = 1 / 300
 BACKOFF_CAP_SHARE = 1 / 5
 PATIENCE_SHARE = 2.0
 TOKEN_THROTTLE_SHARE = 2.0
-"""Waits as shares of the budget's period (1 s, 60 s, 10 min and 10 min of 300 s), so that a rehearsal scales them all."""
+"""Waits as shares of the budget's period (of 300 s: 1 s, 60 s, 10 min, 10 min), so that a rehearsal scales them all."""
 
 T = TypeVar("T")
+
+
+class OnLockout(StrEnum):
+    """What to do when an endpoint is locked."""
+
+    WAIT = auto()  #: sit it out, and go on
+    EXIT = auto()  #: stop, and say when to come back
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,46 +64,63 @@ class Store:
     database: Database
     ledger: Ledger
     parts: Partitions
-    was_booted: bool
 
 
 @contextmanager
 def open_store(settings: Settings, clock: Clock) -> Iterator[Store]:
     """Open ledger and output folder; both are checked before anything is asked of the server."""
+    run_id = new_run_id()
     database = Database(settings.state / LEDGER_FILE)
     parts = Partitions(settings.output, Compression(settings.harvest.compression))
     try:
-        ledger = Ledger(database, new_run_id())
+        adopt_boot(database, clock)
         parts.prepare()
-        yield Store(database, ledger, parts, ledger.adopt_boot(clock.boot_id))
+        with at_work(settings.state, run_id):
+            yield Store(database, Ledger(database, run_id, partial(runs_at_work, settings.state, run_id)), parts)
     finally:
         parts.close_all()
         database.close()
 
 
-@asynccontextmanager
-async def open_tools(store: Store, stop: Stop, emit: Emit) -> AsyncIterator[Tools]:
-    """Start the threads of a run and its writer; both end with the context."""
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a run takes from the machine it runs on: the time, threads and chance; the simulation brings its own."""
+
+    clock: Clock
+    offload_disk: Offload
+    offload: Offload
+    rng: random.Random
+
+
+@contextmanager
+def this_machine() -> Iterator[Machine]:
+    """Start the threads of a run; they end with the context."""
     with ThreadPoolExecutor(1, "disk") as disk, ThreadPoolExecutor(None, "compute") as compute:
-        clock, offload_disk = SystemClock(), _offload_to(disk)
-        writer = Writer(store.ledger, store.parts, clock, offload_disk)
-        tools = Tools(
-            ledger=store.ledger,
-            parts=store.parts,
-            writer=writer,
-            clock=clock,
-            offload_disk=offload_disk,
-            offload=_offload_to(compute),
-            emit=emit,
-            stop=stop,
-            rng=random.Random(),  # noqa: S311  jitter needs no secrecy
-        )
-        async with asyncio.TaskGroup() as group:
-            writing = group.create_task(writer.run(), name="writer")
-            try:
-                yield tools
-            finally:
-                writing.cancel()
+        rng = random.Random()  # noqa: S311  jitter needs no secrecy
+        yield Machine(SystemClock(), _offload_to(disk), _offload_to(compute), rng)
+
+
+@asynccontextmanager
+async def open_tools(store: Store, machine: Machine, stop: Stop, emit: Emit) -> AsyncIterator[Tools]:
+    """Start the writer of a run; it ends with the context."""
+    writer = Writer(store.ledger, store.parts, machine.clock, machine.offload_disk)
+    tools = Tools(
+        ledger=store.ledger,
+        parts=store.parts,
+        writer=writer,
+        clock=machine.clock,
+        offload_disk=machine.offload_disk,
+        offload=machine.offload,
+        emit=emit,
+        stop=stop,
+        rng=machine.rng,
+    )
+    async with asyncio.TaskGroup() as group:
+        writing = group.create_task(writer.run(), name="writer")
+        try:
+            yield tools
+        finally:
+            writing.cancel()
 
 
 def _offload_to(pool: ThreadPoolExecutor) -> Offload:
@@ -109,28 +139,53 @@ class AccountBench:
         store: what is on disk.
         tools: shared by the accounts.
         http: how hosts are reached.
+        on_lockout: whether to sit a lockout out or to leave.
+
+    Attributes:
+        lockout: the lockout that made this account leave, if one did.
     """
 
-    def __init__(self, name: str, settings: Settings, store: Store, tools: Tools, http: Http) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        store: Store,
+        tools: Tools,
+        http: Transport,
+        on_lockout: OnLockout = OnLockout.WAIT,
+    ) -> None:
         self.name = name
         self._settings = settings
         self.store = store
-        self.tools = tools
+        self._on_lockout = on_lockout
+        self._emit = tools.emit
+        self.lockout: LockoutOpened | None = None
+        self.run_stop = tools.stop
+        self.tools = tools = replace(tools, stop=tools.stop.child(), emit=self._emit_and_watch)
         period_s = settings.budget.period_s
         self.backoff = Backoff(period_s * BACKOFF_BASE_SHARE, period_s * BACKOFF_CAP_SHARE)
         self._weather = Weather(name, period_s * PATIENCE_SHARE, self.backoff, tools.clock, tools.rng, tools.emit)
         self.client = _client(name, settings, tools, http)
+        # Made before any account runs: from then on the ledger belongs to the disk thread.
+        self._callers = {endpoint: self._caller(endpoint) for endpoint in (RECIPIENTS, CAMPAIGNS)}
+
+    def _emit_and_watch(self, event: Event) -> None:
+        self._emit(event)
+        if isinstance(event, LockoutOpened) and self._on_lockout is OnLockout.EXIT:
+            self.lockout = event
+            self.tools.stop.ask(f"{event.endpoint} is locked until {event.until}")
 
     def caller(self, endpoint: str) -> Caller:
         """Return the way to one endpoint, with a budget of its own."""
+        return self._callers[endpoint]
+
+    def _caller(self, endpoint: str) -> Caller:
         budget, harvest = self._settings.budget, self._settings.harvest
         quota = quota_of(self._settings)
         hold_s = harvest.call_timeout_s + harvest.late_grace_s
         rules = BudgetRules(self.name, endpoint, quota, budget.lock_s, hold_s, budget.burst_per_s)
         tools = self.tools
         book = CallBook(self.store.database, Window(self.name, endpoint, quota.memory_s), tools.clock)
-        if self.store.was_booted:
-            book.adopt_boot()
         return Caller(
             Budget(rules, book, tools.clock, tools.offload_disk, tools.emit, tools.stop), self._weather, tools.stop
         )
@@ -142,7 +197,7 @@ class AccountBench:
         return AccountHarvest(harvest, pace, self.caller(RECIPIENTS), self.client, render, self.tools)
 
 
-def _client(name: str, settings: Settings, tools: Tools, http: Http) -> ZohoClient:
+def _client(name: str, settings: Settings, tools: Tools, http: Transport) -> ZohoClient:
     account = settings.accounts[name]
     api_url, accounts_url = hosts(account)
     credentials = Credentials(
@@ -152,8 +207,15 @@ def _client(name: str, settings: Settings, tools: Tools, http: Http) -> ZohoClie
     throttle_s = settings.budget.period_s * TOKEN_THROTTLE_SHARE
     token_settings = TokenSettings(name, accounts_url, settings.state, call_timeout_s, throttle_s)
     tokens = Tokens(http, credentials, token_settings, tools.clock)
-    client_settings = ClientSettings(api_url, settings.harvest.response_format, call_timeout_s)
+    signs = lockout_signs(settings.budget)
+    client_settings = ClientSettings(api_url, settings.harvest.response_format, call_timeout_s, signs)
     return ZohoClient(http, tokens, client_settings, tools.offload)
+
+
+def lockout_signs(budget: BudgetSettings) -> LockoutSigns:
+    """Return what the operator takes for a lockout, beside the built-in signs."""
+    pattern = None if budget.lockout_pattern is None else re.compile(budget.lockout_pattern)
+    return LockoutSigns(frozenset(budget.lockout_codes), pattern)
 
 
 def quota_of(settings: Settings) -> Quota:

@@ -5,7 +5,6 @@ aiolimiter, which this module alone knows: its bucket refills while it bursts, s
 """
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,10 +18,16 @@ from harvester.engine.admission import Quota, free_calls, next_start_s
 from harvester.engine.ports import Calls, Offload
 from harvester.engine.stop import Stop
 from harvester.events import BudgetHeld, BudgetUsed, Emit, LockoutClosed, LockoutOpened
-from harvester.model import Failure, FailureKind, Lease, Lockout, LockoutPhase
+from harvester.model import Failure, FailureKind, Lease, Lockout, LockoutRecord, Slot, Standing
 
-PROBE_PAUSE_SHARE = 1 / 60
-"""After a probe with no clear answer the next one follows after this share of the lock period: 30 s of 30 minutes."""
+TOLD_WAIT_SHARE = 1 / 60
+"""Waits shorter than this share of the period (5 s of 300) are the ordinary pace and not worth a word."""
+
+LOOK_AGAIN_SHARE = 1 / 60
+"""Another process may free a slot without a word: no wait goes on longer than this share of the period unlooked at."""
+
+GOOD_ANSWERS = frozenset({FailureKind.JOB, FailureKind.CAMPAIGN, FailureKind.NOT_APPLICABLE})
+"""Refusals of one request: they show that the endpoint works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +50,24 @@ class BudgetRules:
     hold_s: float
     burst_per_s: float
 
-    @property
-    def even_gap_s(self) -> float:
-        """The distance of calls that are spread evenly over the window, in seconds."""
-        return self.quota.window_s / self.quota.tokens
+    def slot(self, standing: Standing) -> Slot:
+        """Return when the next call may start, by lockout and window, and the lockout as that leaves it."""
+        state = breaker.now(standing)
+        opens_s = breaker.opens_s(state, standing, self.quota.window_s / self.quota.tokens)
+        if opens_s > standing.now_s:
+            return Slot(opens_s, state)
+        start_s = next_start_s(self.quota, standing.stamps, standing.now_s)
+        if start_s > standing.now_s:
+            return Slot(start_s, state)
+        after = breaker.probing(state, standing.now_s + self.hold_s)
+        return Slot(start_s, after, is_probe=after != state)
+
+    def lockout_after(self, standing: Standing, lease: Lease, failure: Failure | None) -> Lockout:
+        """Return the lockout as the end of a call leaves it."""
+        if failure is not None and failure.kind is FailureKind.LOCKED:
+            return breaker.locked(standing, self.lock_s, failure.retry_after_s)
+        is_good = failure is None or failure.kind in GOOD_ANSWERS
+        return breaker.answered(standing, self.lock_s, self.quota.period_s, is_probe=lease.is_probe, is_good=is_good)
 
 
 class Budget:
@@ -76,11 +95,11 @@ class Budget:
         self._changed = asyncio.Event()
         stop.listen(self._changed.set)
         self._smoother = AsyncLimiter(max(1.0, rules.burst_per_s), max(1.0, 1 / rules.burst_per_s))
-        self._lockout = calls.lockout()
-        self._in_flight = 0
-        self._probe: Lease | None = None
+        self._locked_answers = 0  # seen, and not yet written down
+        self._told = Lockout()
+        self._seen = Lockout()
+        self._told_start_s = 0.0
         self._free_calls = rules.quota.tokens
-        self._next_even_s = 0.0
 
     async def lease(self, job_id: int | None = None) -> Lease | None:
         """Wait for the right to send one call; None when the run stops.
@@ -90,18 +109,16 @@ class Budget:
         async with self._turn:
             while not self._stop.is_asked:
                 self._changed.clear()
-                wait_s = self._shut_for_s()
-                if wait_s is not None:
-                    await self._pause(wait_s)
-                    continue
                 await self._smoother.acquire()
                 grant = await self._offload(partial(self._calls.lease, job_id, self._rules.hold_s, self._rule))
                 if isinstance(grant, float):
-                    await self._held_until(grant)
-                elif self._shut_for_s() is not None:
+                    await self._wait_until(grant)
+                elif self._locked_answers:
                     await self._offload(partial(self._calls.cancel, grant))
+                    await self._changed.wait()
                 else:
-                    return self._granted(grant)
+                    self._emit(BudgetUsed(self._rules.account, self._rules.endpoint, max(0, self._free_calls - 1)))
+                    return grant
         return None
 
     async def settle(self, lease: Lease, failure: Failure | None, code: str) -> None:
@@ -112,81 +129,57 @@ class Budget:
             failure: what came instead of a good answer, if so.
             code: under which its job counts it.
         """
-        self._in_flight -= 1
-        before = self._lockout
-        self._lockout = self._after(lease, failure)
-        if self._lockout != before:
-            await self._offload(partial(self._calls.store_lockout, self._lockout))
-            self._tell(before)
+        is_locked = failure is not None and failure.kind is FailureKind.LOCKED
+        self._locked_answers += is_locked
+        turn = partial(self._rules.lockout_after, lease=lease, failure=failure)
         if failure is not None and not failure.is_sent:
-            await self._offload(partial(self._calls.cancel, lease))
+            lockout = await self._offload(partial(self._calls.cancel, lease, turn))
         else:
             is_seen = failure is None or failure.kind is not FailureKind.LOST
-            await self._offload(partial(self._calls.settle, lease, code, is_seen=is_seen))
+            lockout = await self._offload(partial(self._calls.settle, lease, code, turn, is_seen=is_seen))
+        if failure is not None and is_locked and lockout.level != self._told.level:
+            await self._offload(partial(self._calls.record, self._record(lockout, failure)))
+        self._tell(lockout)
+        self._locked_answers -= is_locked
         self._changed.set()
 
-    # --- the lockout ------------------------------------------------------------------------------------------------
+    def _rule(self, standing: Standing) -> Slot:
+        self._free_calls = free_calls(self._rules.quota, standing.stamps, standing.now_s)
+        slot = self._rules.slot(standing)
+        self._seen = slot.lockout
+        return slot
 
-    def _after(self, lease: Lease, failure: Failure | None) -> Lockout:
-        """Return the lockout as this outcome leaves it."""
-        now_s, is_probe = self._clock.now_s(), lease == self._probe
-        if is_probe:
-            self._probe = None
-        if failure is not None and failure.kind is FailureKind.LOCKED:
-            return breaker.locked(self._lockout, now_s, self._rules.lock_s, failure.retry_after_s)
-        if is_probe and failure is None:
-            self._next_even_s = now_s
-            return breaker.probed(self._lockout, now_s, self._rules.quota.period_s)
-        if is_probe:
-            return Lockout(LockoutPhase.OPEN, now_s + self._rules.lock_s * PROBE_PAUSE_SHARE, self._lockout.level)
-        return breaker.resolved(self._lockout, now_s, self._in_flight, self._rules.lock_s)
+    async def _wait_until(self, moment_s: float) -> None:
+        """Wait for a slot, but no longer than until the run stops, an outcome changes things, or it is time to look."""
+        self._tell(self._seen)
+        wait_s = max(0.0, moment_s - self._clock.now_s())
+        told_gap_s = self._rules.quota.period_s * TOLD_WAIT_SHARE
+        if not self._seen.is_shut and wait_s > told_gap_s and abs(moment_s - self._told_start_s) > told_gap_s:
+            self._told_start_s = moment_s
+            self._emit(BudgetHeld(self._rules.account, self._rules.endpoint, wait_s))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(wait_s, self._rules.quota.period_s * LOOK_AGAIN_SHARE)):
+                await self._changed.wait()
 
-    def _shut_for_s(self) -> float | None:
-        """Return how long no call may start, in seconds, or None if one may; HALF_OPEN lets one probe through."""
-        now_s = self._clock.now_s()
-        self._lockout = breaker.at(self._lockout, now_s, self._in_flight)
-        match self._lockout.phase:
-            case LockoutPhase.CLOSED:
-                return None
-            case LockoutPhase.RAMP:
-                return self._next_even_s - now_s if now_s < self._next_even_s else None
-            case LockoutPhase.HALF_OPEN:
-                return None if self._probe is None else self._rules.hold_s
-            case LockoutPhase.DRAIN | LockoutPhase.OPEN:
-                return max(0.0, self._lockout.until_s - now_s)
-
-    def _tell(self, before: Lockout) -> None:
-        rules, state = self._rules, self._lockout
-        if state.is_shut and (not before.is_shut or state.level > before.level):
-            wait_s = state.until_s - self._clock.now_s()
+    def _tell(self, lockout: Lockout) -> None:
+        """Say that the endpoint was locked or is open again: once, whichever process found out."""
+        rules, before = self._rules, self._told
+        if lockout.is_shut and (not before.is_shut or lockout.level != before.level):
+            wait_s = lockout.until_s - self._clock.now_s()
             until = datetime.fromtimestamp(self._clock.wall_s() + wait_s, UTC).isoformat(timespec="seconds")
             used_calls = rules.quota.tokens - self._free_calls
-            self._emit(LockoutOpened(rules.account, rules.endpoint, wait_s, until, state.level, used_calls))
-        elif before.is_shut and not state.is_shut:
+            self._emit(LockoutOpened(rules.account, rules.endpoint, wait_s, until, lockout.level, used_calls))
+        elif before.is_shut and not lockout.is_shut:
             self._emit(LockoutClosed(rules.account, rules.endpoint))
+        self._told = lockout
 
-    # --- the window -------------------------------------------------------------------------------------------------
-
-    def _rule(self, stamps: Sequence[float], now_s: float) -> float:
-        self._free_calls = free_calls(self._rules.quota, stamps, now_s)
-        return next_start_s(self._rules.quota, stamps, now_s)
-
-    def _granted(self, lease: Lease) -> Lease:
-        self._in_flight += 1
-        if self._lockout.phase is LockoutPhase.HALF_OPEN:
-            self._probe = lease
-        if self._lockout.phase is LockoutPhase.RAMP:
-            self._next_even_s = self._clock.now_s() + self._rules.even_gap_s
-        self._emit(BudgetUsed(self._rules.account, self._rules.endpoint, max(0, self._free_calls - 1)))
-        return lease
-
-    async def _held_until(self, moment_s: float) -> None:
-        wait_s = max(0.0, moment_s - self._clock.now_s())
-        self._emit(BudgetHeld(self._rules.account, self._rules.endpoint, wait_s))
-        await self._pause(wait_s)
-
-    async def _pause(self, wait_s: float) -> None:
-        """Wait, but no longer than until the run stops or an outcome changes things."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await self._changed.wait()
+    def _record(self, lockout: Lockout, failure: Failure) -> LockoutRecord:
+        wall_s = self._clock.wall_s()
+        return LockoutRecord(
+            seen_wall_s=wall_s,
+            until_wall_s=wall_s + lockout.until_s - self._clock.now_s(),
+            level=lockout.level,
+            code=failure.signature,
+            message=failure.message,
+            calls_in_window=self._rules.quota.tokens - self._free_calls,
+        )

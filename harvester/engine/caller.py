@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from random import Random
 from typing import TypeVar
 
@@ -10,11 +11,14 @@ from harvester.engine.budget import Budget
 from harvester.engine.outage import Outage
 from harvester.engine.retry import Backoff
 from harvester.engine.stop import Stop
+from harvester.engine.suspicion import Suspicion
 from harvester.errors import StoppedError
-from harvester.events import Emit, OutageClosed, OutageOpened
-from harvester.model import Failure, Page
+from harvester.events import BudgetHeld, Emit, OutageClosed, OutageOpened
+from harvester.model import Failure, FailureKind, Page
 
 Answer = TypeVar("Answer")
+
+TOKEN_ENDPOINT = "token"  # noqa: S105  a name
 
 
 class Weather:
@@ -38,12 +42,17 @@ class Weather:
         self._clock = clock
         self._rng = rng
         self._emit = emit
+        self._no_token_until_s = 0.0
         self.single_file = asyncio.Lock()
 
     @property
     def is_bad(self) -> bool:
         """Whether only one call at a time may try."""
         return self._outage.is_open
+
+    def no_token_for_s(self) -> float:
+        """Return how long no token is to be had, in seconds; no call can be sent before."""
+        return self._no_token_until_s - self._clock.now_s()
 
     def probe_after_s(self) -> float:
         """Return how long the next single call waits, in seconds."""
@@ -55,8 +64,11 @@ class Weather:
         Raises:
             StoppedError: patience is at its end.
         """
-        was_open = self._outage.is_open
         now_s = self._clock.now_s()
+        if failure is not None and failure.kind is FailureKind.NO_TOKEN:
+            self._hold(now_s, failure.retry_after_s or self.probe_after_s())
+            return
+        was_open = self._outage.is_open
         self._outage = self._outage.after(failure, now_s)
         if self._outage.is_open and not was_open and failure is not None:
             self._emit(OutageOpened(self._account, failure.message))
@@ -68,6 +80,12 @@ class Weather:
                 f" (last: {failure.message}).",
                 failure.remedy or "Check the network and the service, then run the same command again.",
             )
+
+    def _hold(self, now_s: float, wait_s: float) -> None:
+        """Keep every endpoint of the account waiting; told once."""
+        if self.no_token_for_s() <= 0:
+            self._emit(BudgetHeld(self._account, TOKEN_ENDPOINT, wait_s))
+        self._no_token_until_s = max(self._no_token_until_s, now_s + wait_s)
 
 
 class Caller:
@@ -83,6 +101,7 @@ class Caller:
         self._budget = budget
         self._weather = weather
         self._stop = stop
+        self._suspicion = Suspicion()
 
     async def ask(
         self, send: Callable[[], Awaitable[Answer | Failure]], job_id: int | None = None
@@ -96,6 +115,8 @@ class Caller:
         Raises:
             StoppedError: nothing has worked for too long.
         """
+        while (wait_s := self._weather.no_token_for_s()) > 0 and not self._stop.is_asked:
+            await self._stop.pause(wait_s)
         if not self._weather.is_bad:
             return await self._send(send, job_id)
         async with self._weather.single_file:
@@ -110,11 +131,24 @@ class Caller:
         lease = await self._budget.lease(job_id)
         if lease is None:
             return None
-        answer = await send()
+        answer = self._judged(await send(), is_probe=lease.is_probe)
         failure = answer if isinstance(answer, Failure) else None
         await self._budget.settle(lease, failure, _code(answer))
         self._weather.note(failure)
+        if self._suspicion.is_confirmed and failure is not None:
+            raise StoppedError(
+                f"Every call is refused in the same way ({failure.message}), also after two pauses.",
+                "If this is how a lockout reads, name it in budget.lockout_codes or lockout_pattern.",
+            )
         return answer
+
+    def _judged(self, answer: Answer | Failure, *, is_probe: bool) -> Answer | Failure:
+        """Return the answer, or a lockout in the place of one strange refusal too many."""
+        failure = answer if isinstance(answer, Failure) else None
+        self._suspicion = self._suspicion.after(failure, is_probe=is_probe)
+        if failure is None or not self._suspicion.is_lockout:
+            return answer
+        return replace(failure, kind=FailureKind.LOCKED, message=f"perhaps locked: {failure.message}")
 
 
 def _code(answer: Page | Failure | Sequence[object] | object) -> str:

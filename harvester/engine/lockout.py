@@ -1,4 +1,4 @@
-"""The lockout as a state machine (pure): one per account and endpoint.
+"""The lockout as a state machine (pure): one per account and endpoint, shared by all processes of a state folder.
 
     CLOSED --locked--> DRAIN --last answer in--> OPEN --until--> HALF_OPEN --probe answered--> RAMP --> CLOSED
                          ^------------------- probe locked: a longer pause -------------'
@@ -9,7 +9,7 @@ one probe goes ahead of the others. Measured reasons: docs/budget.md.
 
 from dataclasses import replace
 
-from harvester.model import Lockout, LockoutPhase
+from harvester.model import Lockout, LockoutPhase, Standing
 
 MARGIN_SHARE = 1 / 360
 """Added to the lock period: 5 s on 30 minutes, for a server that counts from a moment that we cannot see."""
@@ -20,43 +20,78 @@ LEVEL_MAX = 4
 ASKED_WAIT_MAX_SHARE = 4.0
 """A server that asks for a longer wait than its documented lock is believed up to this many lock periods."""
 
+PROBE_PAUSE_SHARE = 1 / 60
+"""After a probe without a clear answer the next one follows after this share of the lock: 30 s of 30 minutes."""
 
-def locked(state: Lockout, now_s: float, lock_s: float, asked_s: float | None) -> Lockout:
-    """Return the state after a locked answer, seen at `now_s`.
+
+def now(standing: Standing) -> Lockout:
+    """Return the lockout as time alone has made it."""
+    state, now_s = standing.lockout, standing.now_s
+    if state.phase is LockoutPhase.DRAIN and not standing.calls_out:
+        state = replace(state, phase=LockoutPhase.OPEN)
+    if state.phase is LockoutPhase.OPEN and now_s >= state.until_s:
+        return replace(state, phase=LockoutPhase.HALF_OPEN, probe_until_s=0.0)
+    if state.phase is LockoutPhase.RAMP and now_s >= state.until_s:
+        return Lockout()
+    return state
+
+
+def opens_s(state: Lockout, standing: Standing, even_gap_s: float) -> float:
+    """Return the earliest moment at which the lockout lets a call start: a probe, a paced one, or any.
 
     Args:
-        state: before the answer.
-        now_s: when the answer was seen.
+        state: as `now` gives it.
+        standing: the present.
+        even_gap_s: the distance of calls during RAMP, in seconds.
+    """
+    match state.phase:
+        case LockoutPhase.CLOSED:
+            return standing.now_s
+        case LockoutPhase.RAMP:
+            return max(standing.now_s, standing.last_start_s + even_gap_s)
+        case LockoutPhase.HALF_OPEN:
+            return max(standing.now_s, state.probe_until_s)
+        case LockoutPhase.DRAIN | LockoutPhase.OPEN:
+            return max(standing.now_s, state.until_s)
+
+
+def probing(state: Lockout, probe_until_s: float) -> Lockout:
+    """Return the state once a call has started: in HALF_OPEN it is the probe, and others wait for its lease."""
+    return replace(state, probe_until_s=probe_until_s) if state.phase is LockoutPhase.HALF_OPEN else state
+
+
+def locked(standing: Standing, lock_s: float, asked_s: float | None) -> Lockout:
+    """Return the state after a locked answer.
+
+    Args:
+        standing: the present, without the call that was answered.
         lock_s: the documented lock period, in seconds.
         asked_s: the wait that the answer asks for, if any; it may lengthen the pause, never shorten it.
     """
-    is_again = state.phase in {LockoutPhase.HALF_OPEN, LockoutPhase.RAMP}
-    is_first = state.phase is LockoutPhase.CLOSED
-    level = min(LEVEL_MAX, state.level + 1) if is_first or is_again else state.level
+    before = standing.lockout
+    is_new = not before.is_draining
+    level = min(LEVEL_MAX, before.level + 1) if is_new else before.level
     pause_s = max(lock_s * (1 + MARGIN_SHARE), min(asked_s or 0.0, lock_s * ASKED_WAIT_MAX_SHARE))
-    until_s = now_s + pause_s * 2 ** (level - 1)
-    return Lockout(LockoutPhase.DRAIN, max(until_s, state.until_s if state.is_shut else 0.0), level)
+    until_s = standing.now_s + pause_s * 2 ** (level - 1)
+    return Lockout(LockoutPhase.DRAIN, max(until_s, 0.0 if is_new else before.until_s), level)
 
 
-def resolved(state: Lockout, seen_s: float, in_flight: int, lock_s: float) -> Lockout:
-    """Return the state after any other call under way came to its end at `seen_s`, with `in_flight` still out."""
-    if state.phase is not LockoutPhase.DRAIN:
-        return state
-    until_s = max(state.until_s, seen_s + lock_s * (1 + MARGIN_SHARE))
-    return replace(state, phase=LockoutPhase.DRAIN if in_flight else LockoutPhase.OPEN, until_s=until_s)
+def answered(standing: Standing, lock_s: float, period_s: float, *, is_probe: bool, is_good: bool) -> Lockout:
+    """Return the state after any answer but a locked one, or after a call was given up.
 
-
-def probed(state: Lockout, now_s: float, period_s: float) -> Lockout:
-    """Return the state after the probe was answered well."""
-    return replace(state, phase=LockoutPhase.RAMP, until_s=now_s + period_s)
-
-
-def at(state: Lockout, now_s: float, in_flight: int) -> Lockout:
-    """Return the state as time alone has made it by `now_s`."""
-    if state.phase is LockoutPhase.DRAIN and not in_flight:
-        state = replace(state, phase=LockoutPhase.OPEN)
-    if state.phase is LockoutPhase.OPEN and now_s >= state.until_s:
-        return replace(state, phase=LockoutPhase.HALF_OPEN)
-    if state.phase is LockoutPhase.RAMP and now_s >= state.until_s:
-        return Lockout()
+    Args:
+        standing: the present, without the call that ended.
+        lock_s: the documented lock period, in seconds.
+        period_s: how long calls are spaced evenly after a lockout, in seconds.
+        is_probe: whether the call was the probe.
+        is_good: whether the answer shows that the endpoint works.
+    """
+    state, now_s = standing.lockout, standing.now_s
+    if state.phase is LockoutPhase.HALF_OPEN and is_probe:
+        if is_good:
+            return replace(state, phase=LockoutPhase.RAMP, until_s=now_s + period_s, probe_until_s=0.0)
+        return replace(state, phase=LockoutPhase.OPEN, until_s=now_s + lock_s * PROBE_PAUSE_SHARE, probe_until_s=0.0)
+    if state.is_draining:
+        until_s = max(state.until_s, now_s + lock_s * (1 + MARGIN_SHARE))
+        return replace(state, phase=LockoutPhase.DRAIN if standing.calls_out else LockoutPhase.OPEN, until_s=until_s)
     return state

@@ -91,10 +91,9 @@ def judge(progress: Progress, request: PageRequest, page: Page, longest_rows: in
 
 
 def _proves_end(request: PageRequest, page: Page, longest_rows: int) -> bool:
-    """Tell whether a page is short of its own accord: not clamped, and shorter than this server can give."""
-    wanted_rows = request.range_rows
-    is_clamped = page.echo.range_rows is not None and page.echo.range_rows < wanted_rows
-    return len(page.rows) < min(wanted_rows, longest_rows) and not is_clamped
+    """Tell whether a page is short of its own accord: less than asked, than an echoed clamp, and than others were."""
+    granted_rows = request.range_rows if page.echo.range_rows is None else page.echo.range_rows
+    return len(page.rows) < min(request.range_rows, granted_rows, longest_rows)
 
 
 def rows_digest(rows: Sequence[Row]) -> bytes:

@@ -12,10 +12,13 @@ from harvester.model import (
     Job,
     Lease,
     Lockout,
+    LockoutRecord,
     Page,
     PageRequest,
     Published,
     Row,
+    Slot,
+    Standing,
     StoredPage,
 )
 
@@ -83,12 +86,9 @@ class Parts(Protocol):
 
 
 class Calls(Protocol):
-    """The calls of the recent past of one account and endpoint, shared by all processes."""
+    """The calls of the recent past of one account and endpoint, and its lockout, shared by all processes."""
 
-    def lease(
-        self, job_id: int | None, hold_s: float, rule: Callable[[Sequence[float], float], float]
-    ) -> Lease | float: ...
-    def settle(self, lease: Lease, code: str, *, is_seen: bool) -> None: ...
-    def cancel(self, lease: Lease) -> None: ...
-    def lockout(self) -> Lockout: ...
-    def store_lockout(self, lockout: Lockout) -> None: ...
+    def lease(self, job_id: int | None, hold_s: float, rule: Callable[[Standing], Slot]) -> Lease | float: ...
+    def settle(self, lease: Lease, code: str, turn: Callable[[Standing], Lockout], *, is_seen: bool) -> Lockout: ...
+    def cancel(self, lease: Lease, turn: Callable[[Standing], Lockout] | None = None) -> Lockout: ...
+    def record(self, record: LockoutRecord) -> None: ...

@@ -31,7 +31,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AskAgain:
-    """The same request again at once: it was the lock or the token, not the request, that stood in the way."""
+    """The same request again as soon as the way is free: the lock or the token stood in it, not the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,9 @@ def decide(failure: Failure, attempts: int, backoff: Backoff, rng: Random) -> De
         rng: draws the jitter.
     """
     kind = failure.kind
-    if kind is FailureKind.LOCKED or (kind is FailureKind.TOKEN and attempts < TOKEN_ATTEMPTS_MAX):
+    if kind in {FailureKind.LOCKED, FailureKind.NO_TOKEN}:
+        return AskAgain()
+    if kind is FailureKind.TOKEN and attempts < TOKEN_ATTEMPTS_MAX:
         return AskAgain()
     if kind is FailureKind.UNREACHED:
         return Later(failure.retry_after_s or backoff.after_s(attempts, rng), costs_attempt=False)

@@ -26,6 +26,12 @@ class Stop:
             for listener in self._listeners:
                 listener()
 
+    def child(self) -> "Stop":
+        """Return a wish that this one implies, and that may be asked for by itself."""
+        child = Stop()
+        self.listen(lambda: child.ask(self.reason or ""))
+        return child
+
     def listen(self, listener: Callable[[], None]) -> None:
         """Have `listener` called once, when the run is asked to end."""
         self._listeners.append(listener)

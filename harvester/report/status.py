@@ -65,11 +65,26 @@ class BudgetStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class LockoutStatus:
+    """A lockout that was met: when, until when the pause was to last (ISO), and our own calls in the window before."""
+
+    account: str
+    endpoint: str
+    seen_at: str
+    until: str
+    level: int
+    code: str
+    message: str
+    calls_in_window: int
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """All that is known of the state directory."""
 
     harvests: tuple[HarvestStatus, ...] = ()
     budgets: tuple[BudgetStatus, ...] = ()
+    lockouts: tuple[LockoutStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +128,7 @@ def to_json(status: Status) -> bytes:
 
 
 def _sheets(status: Status) -> list[_Sheet]:
-    sheets = (_harvests(status), _budgets(status), _problems(status), _waiting(status))
+    sheets = (_harvests(status), _budgets(status), _lockouts(status), _problems(status), _waiting(status))
     return [sheet for sheet in sheets if sheet.rows]
 
 
@@ -146,6 +161,23 @@ def _next_call(budget: BudgetStatus) -> str:
     if budget.lockout_until is not None:
         return f"locked until {clock_time(budget.lockout_until)}"
     return f"in {countdown(budget.next_slot_s)}" if budget.next_slot_s > 0 else "now"
+
+
+def _lockouts(status: Status) -> _Sheet:
+    rows = tuple(
+        _cells(
+            each.account,
+            each.endpoint,
+            each.seen_at,
+            clock_time(each.until),
+            f"{each.level}",
+            f"{each.calls_in_window:,}",
+            f"{each.code} {each.message}",
+        )
+        for each in status.lockouts
+    )
+    columns = ("account", "endpoint", "seen", "until", "in a row", "own calls", "answer")
+    return _Sheet("lockouts", columns, rows, frozenset({"in a row", "own calls"}))
 
 
 def _problems(status: Status) -> _Sheet:

@@ -2,24 +2,34 @@
 
 A call is written down before its bytes leave, with the *stamp* of a call given up; its outcome moves the stamp to the
 moment of seeing. So a process that dies leaves stamps that are too late, never too early, and nobody has to clean up.
+
+Every decision is made on what the file holds, inside the transaction that writes it down: processes share one budget
+and one lockout without knowing of each other.
 """
 
+import sqlite3
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from harvester.clock import Clock
-from harvester.model import Lease, Lockout, LockoutPhase
+from harvester.model import Lease, Lockout, LockoutPhase, LockoutRecord, Slot, Standing
 from harvester.store.database import Database
 
 KEPT_MEMORIES = 2.0
-"""Stamps are kept for twice as long as the budget needs them, as the flight recorder of a lockout."""
+"""Calls are kept for twice as long as the budget needs them, so that a lockout's record can count them."""
 
 PRUNE_EVERY_CALLS = 200
 """How often old calls are deleted: rarely enough to cost nothing, often enough to keep the table small."""
 
-Rule = Callable[[Sequence[float], float], float]
-"""From the stamps, ascending, and the present: the earliest moment for one more call."""
+LOCKOUT_RECORDS_MAX = 100
+"""Lockouts remembered for each account and endpoint: years of a healthy account, days of a sick one."""
+
+Rule = Callable[[Standing], Slot]
+"""From the present: when the next call may start, and the lockout as that leaves it."""
+
+Turn = Callable[[Standing], Lockout]
+"""From the present, without the call that just ended: the lockout as its end leaves it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +40,14 @@ class Window:
     endpoint: str
     memory_s: float
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """The columns that select its rows."""
+        return self.account, self.endpoint
+
 
 class CallBook:
-    """Leases and outcomes of one account and endpoint."""
+    """Leases, outcomes and the lockout of one account and endpoint."""
 
     def __init__(self, database: Database, window: Window, clock: Clock) -> None:
         self._database = database
@@ -41,23 +56,6 @@ class CallBook:
         self._clock = clock
         self._stamps: list[float] = []
         self._last_id = 0
-
-    def adopt_boot(self) -> None:
-        """Take every call as just seen and every lockout as at most what was left of it: stored moments mean nothing.
-
-        To be called once, when the machine was booted since the file was last used.
-        """
-        now_s, wall_s = self._clock.now_s(), self._clock.wall_s()
-        with self._database.writing(self._connection) as connection:
-            connection.execute(
-                "UPDATE calls SET started_s = ?, stamp_s = ?, is_out = 0 WHERE account = ? AND endpoint = ?",
-                (now_s, now_s, self._window.account, self._window.endpoint),
-            )
-            connection.execute(
-                "UPDATE lockouts SET until_s = ? + min(max(until_wall_s - ?, 0), 86400)"
-                " WHERE account = ? AND endpoint = ?",
-                (now_s, wall_s, self._window.account, self._window.endpoint),
-            )
 
     def lease(self, job_id: int | None, hold_s: float, rule: Rule) -> Lease | float:
         """Write a call down as started now, if the rule allows it.
@@ -70,108 +68,159 @@ class CallBook:
         Returns:
             The lease; or the moment at which to ask again.
         """
-        with self._database.writing(self._connection) as connection:
-            now_s = self._clock.now_s()
-            self._read_new(now_s)
-            earliest_s = rule(self._stamps, now_s)
-            if earliest_s > now_s:
-                self._read_all(now_s)  # another process may have settled a call since
-                earliest_s = rule(self._stamps, now_s)
-            if earliest_s > now_s:
-                return earliest_s
-            stamp_s = now_s + hold_s
-            lease_id = connection.execute(
-                "INSERT INTO calls (account, endpoint, started_s, stamp_s) VALUES (?, ?, ?, ?) RETURNING id",
-                (self._window.account, self._window.endpoint, now_s, stamp_s),
-            ).fetchone()["id"]
-            if job_id is not None:
-                connection.execute("UPDATE jobs SET calls = calls + 1 WHERE id = ?", (job_id,))
-            if lease_id % PRUNE_EVERY_CALLS == 0:
-                self._prune(now_s)
-        insort(self._stamps, stamp_s)
-        self._last_id = lease_id
-        return Lease(lease_id, job_id, stamp_s)
+        with self._database.writing(self._connection):
+            self._read_new()
+            standing = self._standing()
+            slot = rule(standing)
+            if slot.start_s > standing.now_s:
+                self._read_all()  # another process may have settled a call since
+                standing = self._standing()
+                slot = rule(standing)
+            self._store_lockout(slot.lockout, standing)
+            if slot.start_s > standing.now_s:
+                return slot.start_s
+            return self._write_down(job_id, standing.now_s, standing.now_s + hold_s, is_probe=slot.is_probe)
 
-    def settle(self, lease: Lease, code: str, *, is_seen: bool) -> None:
+    def settle(self, lease: Lease, code: str, turn: Turn, *, is_seen: bool) -> Lockout:
         """Note how a call ended.
 
         Args:
             lease: of the call.
             code: under which the job counts it.
+            turn: the lockout as this end leaves it.
             is_seen: whether an answer came, so that the server has counted the call by now; if not, the lease goes on
                 to weigh as that of a call given up.
+
+        Returns:
+            The lockout, written down.
         """
-        now_s = self._clock.now_s()
         with self._database.writing(self._connection) as connection:
-            if is_seen:
-                connection.execute("UPDATE calls SET stamp_s = ?, is_out = 0 WHERE id = ?", (now_s, lease.id))
+            now_s = self._clock.now_s()
+            stamp_s = now_s if is_seen else lease.stamp_s
+            connection.execute(
+                "UPDATE calls SET stamp_s = ?, is_out = ? WHERE id = ?", (stamp_s, not is_seen, lease.id)
+            )
             if lease.job_id is not None:
                 path = f'$."{code}"'
                 connection.execute(
                     "UPDATE jobs SET codes = json_set(codes, ?, ifnull(json_extract(codes, ?), 0) + 1) WHERE id = ?",
                     (path, path, lease.job_id),
                 )
-        if is_seen:
-            self._forget(lease.stamp_s)
-            insort(self._stamps, now_s)
+            self._restamp(lease.stamp_s, stamp_s)
+            return self._turned(turn)
 
-    def cancel(self, lease: Lease) -> None:
-        """Take a lease back: it is certain that no byte left."""
+    def cancel(self, lease: Lease, turn: Turn | None = None) -> Lockout:
+        """Take a lease back: it is certain that no byte left. `turn` as in `settle`; None leaves the lockout alone."""
         with self._database.writing(self._connection) as connection:
             connection.execute("DELETE FROM calls WHERE id = ?", (lease.id,))
             if lease.job_id is not None:
                 connection.execute("UPDATE jobs SET calls = calls - 1 WHERE id = ?", (lease.job_id,))
-        self._forget(lease.stamp_s)
+            self._restamp(lease.stamp_s, None)
+            return self._turned(turn or (lambda standing: standing.lockout))
 
-    def stamps(self) -> list[float]:
-        """Return the stamps that still matter, ascending, as the file has them now."""
-        self._read_all(self._clock.now_s())
-        return list(self._stamps)
-
-    def lockout(self) -> Lockout:
-        """Return the lockout as stored."""
-        row = self._connection.execute(
-            "SELECT phase, until_s, level FROM lockouts WHERE account = ? AND endpoint = ?",
-            (self._window.account, self._window.endpoint),
-        ).fetchone()
-        return Lockout(LockoutPhase(row[0]), row[1], row[2]) if row else Lockout()
-
-    def store_lockout(self, lockout: Lockout) -> None:
-        """Write the lockout down; to be called before anybody acts on it."""
-        until_wall_s = self._clock.wall_s() + lockout.until_s - self._clock.now_s()
+    def record(self, record: LockoutRecord) -> None:
+        """Keep what was known when the endpoint locked: it tells whether somebody else uses the account."""
         with self._database.writing(self._database.durable) as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO lockouts VALUES (?, ?, ?, ?, ?, ?)",
-                (self._window.account, self._window.endpoint, lockout.phase, lockout.until_s, until_wall_s,
-                 lockout.level),
+                "INSERT INTO lockout_records VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*self._window.key, record.seen_wall_s, record.until_wall_s, record.level, record.code,
+                 record.message, record.calls_in_window),
             )  # fmt: skip
+            connection.execute(
+                "DELETE FROM lockout_records WHERE account = ? AND endpoint = ? AND id NOT IN (SELECT id FROM"
+                " lockout_records WHERE account = ? AND endpoint = ? ORDER BY id DESC LIMIT ?)",
+                (*self._window.key, *self._window.key, LOCKOUT_RECORDS_MAX),
+            )
 
-    def _read_new(self, now_s: float) -> None:
-        """Read the calls that other processes have started since; drop what no longer matters."""
+    def records(self, limit: int) -> list[LockoutRecord]:
+        """Return the last lockouts, newest first."""
         rows = self._connection.execute(
-            "SELECT id, stamp_s FROM calls WHERE id > ? AND account = ? AND endpoint = ?",
-            (self._last_id, self._window.account, self._window.endpoint),
+            "SELECT seen_wall_s, until_wall_s, level, code, message, calls_in_window FROM lockout_records"
+            " WHERE account = ? AND endpoint = ? ORDER BY id DESC LIMIT ?",
+            (*self._window.key, limit),
         ).fetchall()
-        for row in rows:
+        return [LockoutRecord(*row) for row in rows]
+
+    def standing(self) -> Standing:
+        """Return the present, as the file has it."""
+        self._read_all()
+        return self._standing()
+
+    def _standing(self) -> Standing:
+        now_s = self._clock.now_s()
+        lockout = self._lockout()
+        if lockout.phase is LockoutPhase.CLOSED:  # nobody asks for the rest
+            return Standing(now_s, tuple(self._stamps), lockout)
+        row = self._connection.execute(
+            "SELECT max(started_s) AS last_start_s, total(is_out AND stamp_s > ?) AS calls_out FROM calls"
+            " WHERE account = ? AND endpoint = ?",
+            (now_s, *self._window.key),
+        ).fetchone()
+        return Standing(now_s, tuple(self._stamps), lockout, row["last_start_s"] or 0.0, int(row["calls_out"]))
+
+    def _lockout(self) -> Lockout:
+        row = self._connection.execute(
+            "SELECT phase, until_s, level, probe_until_s FROM lockouts WHERE account = ? AND endpoint = ?",
+            self._window.key,
+        ).fetchone()
+        return Lockout(LockoutPhase(row[0]), *row[1:]) if row else Lockout()
+
+    def _turned(self, turn: Turn) -> Lockout:
+        standing = self._standing()
+        lockout = turn(standing)
+        self._store_lockout(lockout, standing)
+        return lockout
+
+    def _store_lockout(self, lockout: Lockout, standing: Standing) -> None:
+        if lockout == standing.lockout:
+            return
+        until_wall_s = self._clock.wall_s() + lockout.until_s - standing.now_s
+        self._connection.execute(
+            "INSERT OR REPLACE INTO lockouts VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*self._window.key, lockout.phase, lockout.until_s, until_wall_s, lockout.level, lockout.probe_until_s),
+        )
+
+    def _write_down(self, job_id: int | None, now_s: float, stamp_s: float, *, is_probe: bool) -> Lease:
+        lease_id = self._connection.execute(
+            "INSERT INTO calls (account, endpoint, started_s, stamp_s) VALUES (?, ?, ?, ?) RETURNING id",
+            (*self._window.key, now_s, stamp_s),
+        ).fetchone()["id"]
+        if job_id is not None:
+            self._connection.execute("UPDATE jobs SET calls = calls + 1 WHERE id = ?", (job_id,))
+        if lease_id % PRUNE_EVERY_CALLS == 0:
+            self._prune(now_s)
+        insort(self._stamps, stamp_s)
+        self._last_id = lease_id
+        return Lease(lease_id, job_id, stamp_s, is_probe=is_probe)
+
+    def _read_new(self) -> None:
+        """Read the calls that other processes have started since; drop what no longer matters."""
+        for row in self._rows("id > ?", self._last_id):
             insort(self._stamps, row["stamp_s"])
             self._last_id = max(self._last_id, row["id"])
-        del self._stamps[: bisect_right(self._stamps, now_s - self._window.memory_s)]
+        del self._stamps[: bisect_right(self._stamps, self._clock.now_s() - self._window.memory_s)]
 
-    def _read_all(self, now_s: float) -> None:
-        rows = self._connection.execute(
-            "SELECT id, stamp_s FROM calls WHERE account = ? AND endpoint = ? AND stamp_s > ? ORDER BY stamp_s",
-            (self._window.account, self._window.endpoint, now_s - self._window.memory_s),
-        ).fetchall()
-        self._stamps = [row["stamp_s"] for row in rows]
+    def _read_all(self) -> None:
+        rows = self._rows("stamp_s > ?", self._clock.now_s() - self._window.memory_s)
+        self._stamps = sorted(row["stamp_s"] for row in rows)
         self._last_id = max([self._last_id, *(row["id"] for row in rows)])
 
-    def _forget(self, stamp_s: float) -> None:
-        index = bisect_left(self._stamps, stamp_s)
-        if index < len(self._stamps) and self._stamps[index] == stamp_s:
+    def _rows(self, condition: str, value: float) -> list[sqlite3.Row]:
+        return self._connection.execute(
+            f"SELECT id, stamp_s FROM calls WHERE account = ? AND endpoint = ? AND {condition}",
+            (*self._window.key, value),
+        ).fetchall()
+
+    def _restamp(self, before_s: float, after_s: float | None) -> None:
+        """Move one stamp in memory as it was moved in the file."""
+        index = bisect_left(self._stamps, before_s)
+        if index < len(self._stamps) and self._stamps[index] == before_s:
             del self._stamps[index]
+        if after_s is not None:
+            insort(self._stamps, after_s)
 
     def _prune(self, now_s: float) -> None:
         self._connection.execute(
             "DELETE FROM calls WHERE account = ? AND endpoint = ? AND stamp_s <= ?",
-            (self._window.account, self._window.endpoint, now_s - KEPT_MEMORIES * self._window.memory_s),
+            (*self._window.key, now_s - KEPT_MEMORIES * self._window.memory_s),
         )

@@ -18,6 +18,11 @@ APPLICATION_ID = 0x68727673
 
 SCHEMA_VERSION = 1
 
+HEADER_MAGIC = b"SQLite format 3\0"
+HEADER_BYTES = 72
+APPLICATION_ID_OFFSET = 68
+"""Source: the SQLite documentation, "Database File Format", section 1.3."""
+
 BUSY_WAIT_S = 10.0
 """How long a transaction waits for another process; ours last milliseconds."""
 
@@ -55,15 +60,21 @@ CREATE TABLE servers (
     account TEXT PRIMARY KEY, longest_page_rows INTEGER NOT NULL DEFAULT 0, sent_time_offset_ms INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE calls (
-    id INTEGER PRIMARY KEY, account TEXT NOT NULL, endpoint TEXT NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, endpoint TEXT NOT NULL,
     started_s REAL NOT NULL, stamp_s REAL NOT NULL, is_out INTEGER NOT NULL DEFAULT 1
 );
 CREATE INDEX calls_by_stamp ON calls (account, endpoint, stamp_s);
 CREATE TABLE lockouts (
     account TEXT NOT NULL, endpoint TEXT NOT NULL,
     phase TEXT NOT NULL, until_s REAL NOT NULL, until_wall_s REAL NOT NULL, level INTEGER NOT NULL,
+    probe_until_s REAL NOT NULL,
     PRIMARY KEY (account, endpoint)
 ) WITHOUT ROWID;
+CREATE TABLE lockout_records (
+    id INTEGER PRIMARY KEY, account TEXT NOT NULL, endpoint TEXT NOT NULL,
+    seen_wall_s REAL NOT NULL, until_wall_s REAL NOT NULL, level INTEGER NOT NULL,
+    code TEXT NOT NULL, message TEXT NOT NULL, calls_in_window INTEGER NOT NULL
+);
 """
 
 
@@ -82,10 +93,11 @@ class Database:
             make_folder(path.parent)
             if not path.exists():
                 self._create()
+            self._recognise()
         with self._refusals():
             self.durable = self._connect(path, "FULL")
             self.brief = self._connect(path, "NORMAL")
-            self._recognise()
+            self._check_version()
 
     def close(self) -> None:
         """Close the file; every transaction was whole before."""
@@ -129,14 +141,20 @@ class Database:
         sync_folder(self.path.parent)
 
     def _recognise(self) -> None:
-        application_id = self.durable.execute("PRAGMA application_id").fetchone()[0]
-        version = self.durable.execute("PRAGMA user_version").fetchone()[0]
-        if application_id != APPLICATION_ID:
+        """Look for our mark before SQLite sees the file: it would write into an empty or a foreign one."""
+        with self.path.open("rb") as file:
+            header = file.read(HEADER_BYTES)
+        is_ours = int.from_bytes(header[APPLICATION_ID_OFFSET:]) == APPLICATION_ID
+        if not (header.startswith(HEADER_MAGIC) and is_ours):
             raise VerificationError(
                 f"{self.path}: not a ledger of harvester; it was left as it is.",
                 "Choose another state folder, or restore the ledger from a backup.",
             )
+
+    def _check_version(self) -> None:
+        version = self.durable.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
+            self.close()
             raise ConfigError(
                 f"{self.path}: written by a newer harvester (schema {version}, this one knows {SCHEMA_VERSION}).",
                 "Use the newer version.",

@@ -19,6 +19,9 @@ REMEDIES = {
     errno.EACCES: "Give this user write access to the folder, or choose another one.",
     errno.EPERM: "Give this user write access to the folder, or choose another one.",
     errno.ELOOP: "A symbolic link stands where harvester writes; remove it.",
+    errno.ENOTDIR: "A file stands where a folder is to be: choose another folder.",
+    errno.EEXIST: "A file stands where a folder is to be: choose another folder.",
+    errno.EFBIG: "Raise the limit on the size of files (ulimit -f), then run the same command again.",
     errno.EIO: "The device reports errors; check it before running again.",
 }
 

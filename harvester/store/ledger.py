@@ -7,7 +7,7 @@ of `Clock.now_s`; `finished_s` is wall time, for people.
 import datetime as dt
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
@@ -39,6 +39,9 @@ KNOWN = """EXISTS (
 )"""
 """Whether any job of the same campaign and date has had a good answer."""
 
+NOT_LIVE = "(jobs.run_id IS NULL OR jobs.run_id NOT IN (SELECT value FROM json_each(?)))"
+"""Whether a job belongs to no other run that is at work now."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
@@ -62,18 +65,26 @@ class JobReport:
     not_before_s: float
 
 
+REPORTED_AS_STORED = (
+    *("action", "calls", "rows", "bytes", "sha256", "path", "ending"),
+    *("code", "reason", "remedy", "attempts", "not_before_s"),
+)
+
+
 class Ledger:
     """The jobs of all accounts and dates of one state folder.
 
     Args:
         database: the open file.
-        run_id: of the run that writes; stored beside what it did.
+        run_id: of the run that writes; a job belongs to the run that last took it into its plan.
+        live_runs: tells which other runs are at work now: their jobs are left to them.
     """
 
-    def __init__(self, database: Database, run_id: str) -> None:
+    def __init__(self, database: Database, run_id: str, live_runs: Callable[[], Collection[str]] = tuple) -> None:
         self._database = database
         self._connection = database.durable
         self.run_id = run_id
+        self._live_runs = live_runs
 
     # --- runs and harvests ------------------------------------------------------------------------------------------
 
@@ -88,21 +99,6 @@ class Ledger:
             connection.execute(
                 "UPDATE runs SET finished_s = ?, outcome = ? WHERE id = ?", (wall_s, outcome, self.run_id)
             )
-
-    def adopt_boot(self, boot_id: str) -> bool:
-        """Note which boot moments are counted from; after another boot, stored moments of jobs mean nothing.
-
-        Returns:
-            Whether the machine was booted since the ledger was last used.
-        """
-        with self._writing() as connection:
-            row = connection.execute("SELECT boot_id FROM boots").fetchone()
-            if row is not None and row["boot_id"] == boot_id:
-                return False
-            connection.execute("DELETE FROM boots")
-            connection.execute("INSERT INTO boots VALUES (?)", (boot_id,))
-            connection.execute("UPDATE jobs SET not_before_s = 0 WHERE not_before_s > 0")
-            return row is not None
 
     def boot_id(self) -> str | None:
         """Return which boot the stored moments are counted from, or None before the first run."""
@@ -132,7 +128,7 @@ class Ledger:
 
     def plan(self, harvest: Harvest, campaigns: Iterable[Campaign], actions: Sequence[Action]) -> None:
         """Take these jobs into this run's plan, new or known; all of them, or none if the list turns out bad."""
-        waiting = iter(campaigns)
+        waiting, live = iter(campaigns), self._live()
         with self._writing() as connection:
             while batch := list(islice(waiting, PLAN_BATCH_CAMPAIGNS)):
                 connection.executemany(
@@ -143,9 +139,9 @@ class Ledger:
                 connection.executemany(
                     "INSERT INTO jobs (harvest_id, campaign_id, action, run_id)"
                     " SELECT ?, id, ?, ? FROM campaigns WHERE account = ? AND key = ?"
-                    " ON CONFLICT DO UPDATE SET run_id = excluded.run_id",
+                    f" ON CONFLICT DO UPDATE SET run_id = excluded.run_id WHERE {NOT_LIVE}",
                     (
-                        (harvest.id, action, self.run_id, harvest.account, campaign.key)
+                        (harvest.id, action, self.run_id, harvest.account, campaign.key, live)
                         for campaign in batch
                         for action in actions
                     ),
@@ -156,8 +152,8 @@ class Ledger:
         marks = ", ".join("?" * len(actions))
         with self._writing() as connection:
             connection.execute(
-                f"UPDATE jobs SET run_id = ? WHERE harvest_id = ? AND action IN ({marks})",  # noqa: S608  question marks
-                (self.run_id, harvest.id, *actions),
+                f"UPDATE jobs SET run_id = ? WHERE harvest_id = ? AND action IN ({marks}) AND {NOT_LIVE}",
+                (self.run_id, harvest.id, *actions, self._live()),
             )
 
     def note_discovery(self, harvest: Harvest, discovery: Discovery) -> None:
@@ -177,16 +173,27 @@ class Ledger:
                 )
                 connection.execute(
                     "UPDATE jobs SET state = 'pending', attempts = 0, not_before_s = 0, calls = 0, codes = '{}',"
-                    " ending = NULL, code = NULL, reason = NULL, remedy = NULL WHERE harvest_id = ? AND run_id = ? AND state = ?",
+                    " ending = NULL, code = NULL, reason = NULL, remedy = NULL"
+                    " WHERE harvest_id = ? AND run_id = ? AND state = ?",
                     (harvest.id, self.run_id, state),
                 )
 
     def release(self, harvest: Harvest) -> None:
-        """Send running jobs back to pending with their pages: after a crash, and when a run stops early."""
+        """Send running jobs back to pending with their pages: those of runs that died, and our own when we stop."""
         with self._writing() as connection:
             connection.execute(
-                "UPDATE jobs SET state = 'pending' WHERE harvest_id = ? AND state = 'running'", (harvest.id,)
+                f"UPDATE jobs SET state = 'pending' WHERE harvest_id = ? AND state = 'running' AND {NOT_LIVE}",
+                (harvest.id, self._live()),
             )
+
+    def jobs_of_others(self, harvest: Harvest) -> int:
+        """Return how many open jobs of the harvest belong to other runs that are at work now."""
+        row = self._connection.execute(
+            "SELECT count(*) AS jobs FROM jobs WHERE harvest_id = ? AND state IN ('pending', 'running')"
+            f" AND NOT {NOT_LIVE}",
+            (harvest.id, self._live()),
+        ).fetchone()
+        return int(row["jobs"])
 
     # --- the life of a job ------------------------------------------------------------------------------------------
 
@@ -194,7 +201,7 @@ class Ledger:
         """Move up to `limit` due jobs to running, in the order of the plan, and return them."""
         with self._writing() as connection:
             rows = connection.execute(
-                f"SELECT jobs.id, action, attempts, ending, key, parent_key, {KNOWN} AS is_known"  # noqa: S608 - a constant
+                f"SELECT jobs.id, action, attempts, ending, key, parent_key, {KNOWN} AS is_known"
                 " FROM jobs JOIN campaigns ON campaigns.id = campaign_id"
                 " WHERE harvest_id = ? AND run_id = ? AND state = 'pending' AND not_before_s <= ?"
                 " ORDER BY jobs.id LIMIT ?",
@@ -336,16 +343,21 @@ class Ledger:
         )
         for row in rows:
             yield JobReport(
-                campaign_key=row["key"], parent_campaign_key=row["parent_key"], action=row["action"],
-                state=JobState(row["state"]), calls=row["calls"], codes=orjson.loads(row["codes"]),
-                rows=row["rows"], bytes=row["bytes"], sha256=row["sha256"], path=row["path"],
-                ending=row["ending"], code=row["code"], reason=row["reason"], remedy=row["remedy"], attempts=row["attempts"], not_before_s=row["not_before_s"],
-            )  # fmt: skip
+                campaign_key=row["key"],
+                parent_campaign_key=row["parent_key"],
+                state=JobState(row["state"]),
+                codes=orjson.loads(row["codes"]),
+                **{name: row[name] for name in REPORTED_AS_STORED},
+            )
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
         return self._database.writing(self._connection)
+
+    def _live(self) -> str:
+        """Return the runs at work now as the JSON list that `NOT_LIVE` takes."""
+        return orjson.dumps(sorted(self._live_runs())).decode()
 
     def _claimed(self, harvest: Harvest, row: sqlite3.Row) -> ClaimedJob:
         page = self._connection.execute(

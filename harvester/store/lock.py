@@ -1,6 +1,6 @@
-"""One run at a time on a state folder, for as long as its process lives.
+"""Who is at work on a state folder: a lock for what only one may do, and a mark for each run.
 
-The kernel lets go of the lock when the process dies, however it dies; the file's presence means nothing.
+Both are held by the kernel for as long as the process lives, however it dies; the presence of a file means nothing.
 """
 
 import fcntl
@@ -8,37 +8,104 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 from harvester.errors import BusyError
 from harvester.store.disk import FILE_MODE, disk_errors, make_folder
 
 HOLDER_BYTES_MAX = 200
 
+LOOK_AGAIN_S = 0.05
+"""How often a lock that another process holds is tried again."""
+
+REMEDY = "Wait for it to end, or give this run a state folder and accounts of its own."
+
 
 @contextmanager
-def exclusive(state: Path) -> Iterator[None]:
-    """Hold the state folder.
+def exclusive(state: Path, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold the state folder, for steps that two processes must not do at once: planning, and writing a manifest.
+
+    Args:
+        state: the folder.
+        wait_s: how long to wait for another process, in seconds; blocks the thread.
 
     Raises:
-        BusyError: another process holds it; it is named.
+        BusyError: another process still holds it; it is named.
         DiskError: the folder cannot be written.
     """
     path = state / "lock"
-    with disk_errors(path):
-        make_folder(state)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
+    file = _open(path)
     try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(file, HOLDER_BYTES_MAX, 0).decode("ascii", "replace").strip()
-            raise BusyError(
-                f"Another run holds {state} ({holder or 'just starting'}); no call was made.",
-                "Wait for it to end, or give this run a state folder and accounts of its own.",
-            ) from None
-        with disk_errors(path):
-            os.ftruncate(file, 0)
-            os.pwrite(file, f"process {os.getpid()}\n".encode(), 0)
+        tries = 1 + int(wait_s / LOOK_AGAIN_S)
+        while not _take(file):
+            tries -= 1
+            if not tries:
+                raise BusyError(f"Another run holds {state} ({_holder(file)}); no call was made.", REMEDY)
+            Event().wait(LOOK_AGAIN_S)
+        _sign(path, file)
         yield
     finally:
         os.close(file)
+
+
+@contextmanager
+def at_work(state: Path, run_id: str) -> Iterator[None]:
+    """Mark a run as at work, so that other runs leave its jobs to it."""
+    path = _mark(state, run_id)
+    file = _open(path)
+    try:
+        if not _take(file):
+            raise BusyError(f"Run {run_id} is at work already ({_holder(file)}).", REMEDY)
+        _sign(path, file)
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(file)
+
+
+def runs_at_work(state: Path, run_id: str) -> dict[str, str]:
+    """Return the other runs that are at work now, each with the process that it is; clears marks of dead ones."""
+    runs = {}
+    for path in _mark(state, run_id).parent.glob("*.run"):
+        if path.stem == run_id:
+            continue
+        try:
+            file = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        except FileNotFoundError:  # it ended just now
+            continue
+        try:
+            if _take(file):
+                path.unlink(missing_ok=True)
+            else:
+                runs[path.stem] = _holder(file)
+        finally:
+            os.close(file)
+    return runs
+
+
+def _mark(state: Path, run_id: str) -> Path:
+    return state / "runs" / f"{run_id}.run"
+
+
+def _open(path: Path) -> int:
+    with disk_errors(path):
+        make_folder(path.parent)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
+
+
+def _take(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _sign(path: Path, file: int) -> None:
+    with disk_errors(path):
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"process {os.getpid()}\n".encode(), 0)
+
+
+def _holder(file: int) -> str:
+    return os.pread(file, HOLDER_BYTES_MAX, 0).decode("ascii", "replace").strip() or "just starting"

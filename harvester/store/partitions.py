@@ -63,10 +63,11 @@ def file_stem(campaign_key: str) -> str:
     """Return a file name for a campaign key: the key itself where it is harmless, else one that none can share.
 
     A key is data: it may hold slashes or dots, and two that differ in case only would be one file on some systems.
+    No name begins with an underscore: warehouse readers pass over such files.
     """
     if PLAIN_KEY.fullmatch(campaign_key):
         return campaign_key
-    readable = re.sub(r"[^a-z0-9]+", "_", campaign_key.lower())[:40]
+    readable = re.sub(r"[^a-z0-9]+", "_", campaign_key.lower())[:40].strip("_")
     digest = hashlib.sha256(campaign_key.encode("utf-8", "surrogatepass")).hexdigest()[:KEY_DIGEST_CHARS]
     return f"{readable}~{digest}"
 
@@ -201,10 +202,13 @@ class Partitions:
         return Published(str(relative), rows, page.end_bytes, digest.hexdigest())
 
     def close(self, job: Job) -> None:
-        """Let go of a job's part, if it is open; the file stays."""
+        """Let go of a job's part, if it is open; the file stays if it holds anything."""
         part = self._open.pop(job.id, None)
         if part is not None:
             os.close(part.file)
+            if not part.size_bytes:
+                with disk_errors(self._part_path(job)):
+                    self._part_path(job).unlink(missing_ok=True)
 
     def close_all(self) -> None:
         """Let go of all parts."""

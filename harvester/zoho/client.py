@@ -114,7 +114,7 @@ class ZohoClient:
                     timeout_s=timeout_s,
                 )
         except TokenThrottledError as error:
-            return Failure(FailureKind.TRANSIENT, redact(str(error)), retry_after_s=error.wait_s, is_sent=False)
+            return Failure(FailureKind.NO_TOKEN, redact(str(error)), retry_after_s=error.wait_s, is_sent=False)
         except TransportError as error:
             return _failed(error) if token else _unsent(error.message, error.kind)
         except TimeoutError:

@@ -145,9 +145,13 @@ TABLE: Mapping[str, Meaning] = {
             "6002": "invalid campaign key, or not yet sent",
             "6301": "invalid campaign key",
             "6605": "the campaign's status changed",
-            "6607": "insufficient privileges, or no content for this campaign",
             "6611": "the campaign is not reviewed",
         },
+    ),
+    **_rows(
+        FailureKind.CAMPAIGN,
+        _RIGHTS,
+        {"6607": "insufficient privileges, or no content for this campaign"},
     ),
     **_rows(
         FailureKind.CAMPAIGN,

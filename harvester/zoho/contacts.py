@@ -46,7 +46,8 @@ _INTEGERS = frozenset({"sent_time_ms", "click_count"})
 _INTEGER_MAX = 253_402_300_799_999
 """The last millisecond of the year 9999: beyond it no date can be written, and no count is meant."""
 
-_EMPTY = frozenset({"", "null"})
+_NULL = "null"
+_EMPTY = frozenset({"", _NULL})
 """What the server writes for "nothing"; null in the columns, untouched in `raw`."""
 
 _KEY_SETS_MAX = 64
@@ -132,7 +133,7 @@ def _filled(template: dict[str, Any], row: Row, position: int, offset_ms: int | 
         value = row[name]
         if type(value) is not str:
             value = _text(value)
-        if value is not None and value not in _EMPTY:
+        if value and value != _NULL:  # `in _EMPTY` would hash every value, and most are seen once
             filled[column] = value
     if filled["click_count"] is not None:
         filled["click_count"] = _integer(filled["click_count"])

@@ -15,7 +15,11 @@ ROW_DEPTH_MAX = 64
 """Deepest nesting of a row that is taken. Known rows are flat; orjson loads 1,024 levels but writes only 254."""
 
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_DIGITS_AS_ZERO = bytes(ord("0") if byte in b"0123456789" else ord(" ") for byte in range(256))
+_LONG_NUMBER = b"0" * 19
+"""As `_DIGITS_AS_ZERO` makes it of any number that may not fit into 64 bits."""
+
+_CONTAINERS = frozenset({dict, list})
 
 
 class UnreadableError(ValueError):
@@ -55,7 +59,8 @@ def _json_document(body: bytes) -> Any:
     except orjson.JSONDecodeError:
         document = None
     else:
-        if not (_has_float(document) and _LONG_NUMBER.search(body)):
+        # Digits are looked for first: that reads the bytes once, and the search for a float walks 12,000 values.
+        if not (_LONG_NUMBER in body.translate(_DIGITS_AS_ZERO) and _has_float(document)):
             return document
     return _exact_json(body)
 
@@ -76,7 +81,7 @@ def _containers(document: Any) -> Iterator[tuple[int, set[type]]]:
         values = container.values() if isinstance(container, dict) else container
         types = set(map(type, values))
         yield depth, types
-        if not types.isdisjoint((dict, list)):
+        if not types.isdisjoint(_CONTAINERS):
             waiting.extend((depth + 1, value) for value in values if isinstance(value, (dict, list)))
 
 
@@ -172,6 +177,6 @@ def checked_rows(value: Any) -> tuple[Row, ...]:
         if not isinstance(row, dict):
             raise UnreadableError(f"row {number} is no object")
         # Most rows are flat, and this is asked of every row.
-        if not {dict, list}.isdisjoint(map(type, row.values())) and _depth(row) > ROW_DEPTH_MAX:
+        if not _CONTAINERS.isdisjoint(map(type, row.values())) and _depth(row) > ROW_DEPTH_MAX:
             raise UnreadableError(f"row {number} is nested deeper than {ROW_DEPTH_MAX} levels")
     return tuple(value)

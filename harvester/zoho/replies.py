@@ -183,8 +183,8 @@ def _by_status(reply: HttpReply) -> tuple[FailureKind, str]:
     elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         kind, text = FailureKind.TRANSIENT, "the server failed"
     elif status >= HTTPStatus.BAD_REQUEST:
-        # 400, 403 and the rest may be due to this one key or action.
-        kind, text = FailureKind.JOB, "the request was refused"
+        # 400, 403 and the rest may be due to this one key or action, or be a lock that nobody has described.
+        kind, text = FailureKind.UNKNOWN, "the request was refused"
     elif status >= HTTPStatus.MULTIPLE_CHOICES:
         kind, text = FailureKind.ACCOUNT, f"a redirect to {_location_host(reply)}, not followed: check base_url"
     else:

@@ -1,0 +1,183 @@
+"""What must be true of a whole night at its end, whatever befell it; messages begin with the promise that is broken."""
+
+import json
+from collections import Counter
+from typing import Any
+
+from simulation.night import DATE, SECRETS, STABLE_EXITS, Night
+from simulation.on_disk import opened_ledger, require, world_of
+
+from harvester.cli.workshop import LEDGER_FILE, RECIPIENTS, quota_of
+from harvester.engine.admission import Admission
+from harvester.events import LockoutOpened
+from harvester.model import JobState
+from harvester.simulator.options import Counting
+from harvester.simulator.world import Kind
+from harvester.store.ledger import JobReport
+
+LEVEL_TOLERANCE_CALLS = 1e-3
+"""Weighted and leaky levels are sums of fractions."""
+
+END_STATES = {
+    Kind.NORMAL: JobState.DONE,
+    Kind.AB: JobState.DONE,
+    Kind.TINY_AB: JobState.SKIPPED,
+    Kind.FORBIDDEN: JobState.FAILED,
+}
+"""How the jobs of each kind of campaign must end; drafts are in no plan."""
+
+
+def check(night: Night) -> None:
+    """Check a night that is over.
+
+    Raises:
+        ViolationError: something is not as promised.
+    """
+    for invariant in (
+        _every_job_ended_as_it_must,
+        _manifest_and_ledger_agree,
+        _nothing_lies_about,
+        _no_window_holds_too_many_calls,
+        _no_lockout_is_our_fault,
+        _a_lock_is_met_by_few_calls,
+        _few_calls_are_wasted,
+        _few_tokens_are_asked_for,
+        _the_night_ends_in_time,
+        _nothing_is_left_running,
+        _nothing_secret_is_told,
+    ):
+        invariant(night)
+
+
+def _jobs(night: Night, account: str) -> list[JobReport]:
+    with opened_ledger(night) as ledger:
+        return list(ledger.jobs(ledger.open_harvest(account, DATE)))
+
+
+def _our_sheet(night: Night, account: str, endpoint: str) -> dict[str, Any]:
+    client_id = night.settings.accounts[account].client_id
+    sheet: dict[str, Any] = night.wire.ours.report()["accounts"].get(client_id, {}).get(endpoint, {})
+    return sheet
+
+
+def _every_job_ended_as_it_must(night: Night) -> None:
+    """Every campaign that was sent is planned, every job in its one end state."""
+    require(night.exit_codes[-1] in STABLE_EXITS, f"P3: the last run ended with {night.exit_codes[-1]}")
+    for account in night.scenario.accounts:
+        world = world_of(night, account)
+        expected = {
+            (campaign.key, action): END_STATES[campaign.kind]
+            for campaign in world.campaigns
+            if campaign.kind in END_STATES
+            for action in night.settings.harvest.actions
+        }
+        found = {(job.campaign_key, job.action): job.state for job in _jobs(night, account)}
+        wrong = {name: found.get(name) for name in expected.keys() | found.keys() if found.get(name) != expected.get(name)}
+        require(not wrong, f"P2: {len(wrong)} jobs of {account} are not where they must be: {sorted(map(str, wrong.items()))[:2]}")
+
+
+def _manifest_and_ledger_agree(night: Night) -> None:
+    """The manifest says of every job what the ledger says; _SUCCESS stands for a whole harvest."""
+    for account in night.scenario.accounts:
+        folder = night.settings.output / f"recipients/account={account}/dt={DATE.isoformat()}"
+        manifest, jobs = json.loads((folder / "_manifest.json").read_bytes()), _jobs(night, account)
+        told = [(entry["campaign_key"], entry["action"], entry["state"], entry["sha256"]) for entry in manifest["jobs"]]
+        known = [(job.campaign_key, job.action, job.state.value, job.sha256) for job in jobs]
+        require(told == known, f"P2: the manifest of {account} differs from the ledger")
+        is_whole = all(job.state in {JobState.DONE, JobState.SKIPPED} for job in jobs)
+        require((folder / "_SUCCESS").exists() == is_whole, f"P4: _SUCCESS of {account}, whole: {is_whole}")
+
+
+def _nothing_lies_about(night: Night) -> None:
+    """No part outlives a complete harvest, and no draft of a file."""
+    drafts = [path.name for path in night.folder.rglob("*draft*")]
+    require(not drafts, f"P4: left over: {drafts}")
+    parts = [path.name for path in (night.settings.output / "_parts").iterdir()]
+    require(not parts or night.exit_codes[-1] != 0, f"P4: parts left over: {parts}")
+
+
+def _no_window_holds_too_many_calls(night: Night) -> None:
+    """Our own calls stay within the tokens, however they are counted."""
+    quota = quota_of(night.settings)
+    ways = list(Counting) if quota.admission is Admission.ROBUST else [Counting.SLIDING, Counting.FIXED, Counting.LEAKY]
+    for account in night.scenario.accounts:
+        worst_calls = _our_sheet(night, account, RECIPIENTS).get("worst_calls", {})
+        for way in ways:
+            level_calls = worst_calls.get(way.value, 0)
+            is_kept = level_calls <= quota.tokens + LEVEL_TOLERANCE_CALLS
+            require(is_kept, f"P1: {level_calls} of {quota.tokens} calls in a window ({way})")
+
+
+def _no_lockout_is_our_fault(night: Night) -> None:
+    """Where nobody else calls, the server never locks."""
+    lockouts = night.wire.zoho.referee.report()["totals"]["lockouts"]
+    require(night.scenario.foreign_at_s or not lockouts, f"P1: {lockouts} lockouts, all ours")
+
+
+def _a_lock_is_met_by_few_calls(night: Night) -> None:
+    """Each time a lock is met it costs the calls in flight; the pause is long enough, so it is met once a lock."""
+    met = sum(isinstance(event, LockoutOpened) for _, event in night.events)
+    bound = (met + night.kills) * night.settings.harvest.concurrency
+    calls = night.wire.ours.report()["totals"]["calls_into_lock"]
+    require(calls <= bound, f"lockout: {calls} calls into locks that were met {met} times")
+    if not (night.kills or night.scenario.suspends):
+        locks = len(night.scenario.foreign_at_s) * len(night.scenario.accounts)
+        require(met <= locks, f"lockout: met {met} times, {locks} locks: a pause was too short")
+
+
+def _few_calls_are_wasted(night: Night) -> None:
+    """A page is fetched twice only where its answer was lost or had not been stored when its process died."""
+    wasted: Counter[str] = Counter()
+    for account in night.scenario.accounts:
+        wasted.update(_our_sheet(night, account, RECIPIENTS).get("wasted", {}))
+    repeated = wasted["page-repeated"] + wasted["end-repeated"]
+    cut_short = sum(code not in {0, 3} for code in night.exit_codes)
+    bound = night.wire.answers_lost + cut_short * night.settings.harvest.concurrency
+    require(repeated <= bound, f"waste: {repeated} pages fetched again, {bound} can be explained")
+    if night.scenario.is_quiet:
+        surplus = {kind: calls for kind, calls in wasted.items() if kind not in {"error-6601", "error-6607"}}
+        require(not surplus, f"waste: {surplus} on a quiet night")
+
+
+def _few_tokens_are_asked_for(night: Night) -> None:
+    """One token for its life, and one more for each that was refused; never so many that the endpoint refuses."""
+    token_life_s = night.scenario.server.tokens.life_s
+    steps = len(night.scenario.wall_steps) + len(night.scenario.deaths) + len(night.scenario.suspends)
+    for account in night.scenario.accounts:
+        sheet = _our_sheet(night, account, "token")
+        refused = sum(_our_sheet(night, account, RECIPIENTS).get("kinds", {}).get(kind, 0) for kind in UNAUTHORIZED)
+        bound = night.ended_at_s / (0.9 * token_life_s) + 1 + refused + steps + len(night.exit_codes)
+        kinds = sheet.get("kinds", {})
+        require(kinds.get("token-issued", 0) <= bound, f"tokens: {kinds} in {night.ended_at_s:.0f} s, bound {bound:.0f}")
+        require("token-denied" not in kinds or steps, f"tokens: {kinds}")
+
+
+UNAUTHORIZED = ("unauthorized", "fault-unauthorized")
+
+
+def _the_night_ends_in_time(night: Night) -> None:
+    """With nothing in the way the budget is never idle."""
+    if not night.scenario.is_quiet:
+        return
+    quota, network = quota_of(night.settings), night.scenario.server.network
+    sheets = [_our_sheet(night, account, RECIPIENTS) for account in night.scenario.accounts]
+    calls = max(sheet.get("calls", 0) for sheet in sheets)
+    total_calls = sum(sheet.get("calls", 0) for sheet in sheets)
+    answer_s = network.latency_s + network.jitter_s + 3 * night.scenario.slowest_disk_s
+    bound_s = (calls / quota.tokens + 1) * quota.window_s / 0.97 + answer_s * (10 + total_calls)
+    require(night.ended_at_s <= bound_s, f"P6: {calls} calls took {night.ended_at_s:.0f} s, bound {bound_s:.0f} s")
+
+
+def _nothing_is_left_running(night: Night) -> None:
+    """Every task ends with its run, and no error goes unseen."""
+    require(not night.leaked_tasks, f"leak: tasks outlived their run: {night.leaked_tasks}")
+    require(not night.loop_errors or night.kills, f"leak: nobody caught: {night.loop_errors}")
+
+
+def _nothing_secret_is_told(night: Night) -> None:
+    """No event and no ledger holds a secret, a token or an address."""
+    told = "\n".join(repr(event) for _, event in night.events).encode()
+    files = [path.read_bytes() for path in night.settings.state.glob(f"{LEDGER_FILE}*")]
+    for canary in (*SECRETS, *night.wire.secrets, "@recipients.example"):
+        require(not any(canary.encode() in text for text in (told, *files)), "P5: a secret or an address was told")
+

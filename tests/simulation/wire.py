@@ -1,0 +1,146 @@
+"""The network between the simulated process and the simulator's pure model, on virtual time.
+
+A call that left arrives and counts, whatever becomes of the process that sent it.
+"""
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from simulation.clock import SimClock
+from simulation.process import Life
+
+from harvester.model import FailureKind
+from harvester.simulator.model import Zoho
+from harvester.simulator.options import Options, QuotaOptions
+from harvester.simulator.referee import Arrival, Referee
+from harvester.simulator.wire import API_PREFIX, Answer, Mishap, Request
+from harvester.zoho.wire import HttpReply, TransportError
+
+RECIPIENTS_PATH = f"{API_PREFIX}getcampaignrecipientsdata"
+
+
+class Witness(Referee):
+    """The server's referee, that also remembers the last call."""
+
+    def __init__(self, quota: QuotaOptions) -> None:
+        super().__init__(quota)
+        self.last: Arrival | None = None
+
+    def record(self, arrival: Arrival) -> None:
+        super().record(arrival)
+        self.last = arrival
+
+
+class Wire:
+    """The `Transport` of all processes of a night.
+
+    Args:
+        options: of the server.
+        clock: the time; the server lives in `true_s`.
+        outages: spans of true time in which no connection is made.
+
+    Attributes:
+        zoho: the server.
+        ours: what our own calls did, counted apart from those of foreign callers.
+        life: of the process that sends at present.
+        answers_lost: calls that were counted and whose answer the process never had.
+        secrets: what must not be seen in any log.
+    """
+
+    def __init__(self, options: Options, clock: SimClock, outages: Sequence[tuple[float, float]]) -> None:
+        self.zoho = Zoho(options)
+        self._witness = Witness(options.quota)
+        self.zoho.referee = self._witness
+        self.ours = Referee(options.quota)
+        self.life = Life()
+        self.answers_lost = 0
+        self.journal: list[str] = []
+        self.secrets: set[str] = set()
+        self.journeys: set[asyncio.Task[Answer]] = set()
+        self._options = options
+        self._clock = clock
+        self._outages = outages
+        self._hurry = asyncio.Event()
+        self._authorizations: dict[str, str] = {}
+
+    async def post(
+        self,
+        url: str,
+        params: Mapping[str, str],
+        headers: Mapping[str, str],
+        timeout_s: float,
+        form: Mapping[str, str] | None = None,
+    ) -> HttpReply:
+        self.life.step()
+        host, path = urlsplit(url).netloc, urlsplit(url).path
+        if any(begin_s <= self._clock.true_s() < end_s for begin_s, end_s in self._outages):
+            raise TransportError(FailureKind.UNREACHED, f"{host}: cannot connect", is_sent=False)
+        authorization = headers.get("Authorization", "")
+        if authorization:
+            self._authorizations[host] = authorization
+            self.secrets.add(authorization.split()[-1])
+        self.answers_lost += 1
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer = await self._exchange(Request(path, {**params, **(form or {})}, {"authorization": authorization}))
+        except TimeoutError:
+            raise TransportError(FailureKind.LOST, f"{host}: no whole answer in time", is_sent=True) from None
+        self.life.step()
+        self.answers_lost -= 1
+        return HttpReply(answer.status, answer.content_type, answer.headers, answer.body, self._clock.wall_s())
+
+    def call_as_a_stranger(self, calls: int) -> None:
+        """Let somebody else with our credentials spend `calls` calls at once on the recipients of each account."""
+        for authorization in self._authorizations.values():
+            request = Request(RECIPIENTS_PATH, {"resfmt": "JSON"}, {"authorization": authorization})
+            for _ in range(calls):
+                self.zoho.answer(request, self._clock.true_s())
+
+    async def settle_down(self) -> None:
+        """Have every call that is on its way arrive now."""
+        self._hurry.set()
+        if self.journeys:
+            await asyncio.wait(self.journeys)
+        self._hurry.clear()
+
+    async def _exchange(self, request: Request) -> Answer:
+        delay = self.zoho.delay()
+        journey = asyncio.create_task(self._travel(request, delay.before_count_s), name="journey")
+        self.journeys.add(journey)
+        journey.add_done_callback(self.journeys.discard)
+        answer = await asyncio.shield(journey)
+        if math.isinf(delay.after_count_s):
+            await asyncio.sleep(math.inf)
+        await asyncio.sleep(delay.after_count_s)
+        return await self._maltreated(answer)
+
+    async def _travel(self, request: Request, before_count_s: float) -> Answer:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(before_count_s):
+                await self._hurry.wait()
+        now_s = self._clock.true_s()
+        answer = self.zoho.answer(request, now_s)
+        arrival = self._witness.last
+        if arrival is None:
+            raise AssertionError("the server counted nothing")
+        self.ours.record(arrival)
+        asked = [request.params.get(name) for name in ("campaignkey", "action", "fromindex", "range")]
+        self.journal.append(f"{now_s:.6f} {arrival.account} {arrival.endpoint} {arrival.kind} {asked}")
+        return answer
+
+    async def _maltreated(self, answer: Answer) -> Answer:
+        match answer.mishap:
+            case Mishap.CUT:
+                raise TransportError(FailureKind.LOST, "the body was cut or its encoding is broken", is_sent=True)
+            case Mishap.RESET:
+                raise TransportError(FailureKind.LOST, "closed the connection without an answer", is_sent=True)
+            case Mishap.HANG:
+                await asyncio.sleep(math.inf)
+            case Mishap.DRIP:
+                await asyncio.sleep(self._options.network.drip_s)
+            case Mishap.NONE:
+                pass
+        return answer

@@ -1,0 +1,524 @@
+"""Jobs and pages: every method one transaction, every move one of `model.TRANSITIONS`."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from factories import DATE, HandClock, stored_page
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from harvester.model import (
+    TRANSITIONS,
+    Action,
+    Campaign,
+    ClaimedJob,
+    Discovery,
+    GivenUp,
+    Harvest,
+    Job,
+    JobState,
+    Published,
+)
+from harvester.store.calls import CallBook, Window
+from harvester.store.database import Database
+from harvester.store.ledger import JobReport, Ledger, new_run_id
+
+PARTITION = Published("recipients/a.jsonl", rows=3, bytes=30, sha256="ab" * 32)
+FAILED = GivenUp(JobState.FAILED, "2000", "no such list", "Check the key.")
+SKIPPED = GivenUp(JobState.SKIPPED, "6601", "no A/B test")
+END_STATES = (JobState.DONE, JobState.SKIPPED, JobState.FAILED)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    with closing(Database(tmp_path / "ledger.sqlite")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ledger(database: Database) -> Ledger:
+    return Ledger(database, "run-1")
+
+
+@pytest.fixture
+def harvest(ledger: Ledger) -> Harvest:
+    return ledger.open_harvest("acme", DATE)
+
+
+def plan(ledger: Ledger, harvest: Harvest, *keys: str, actions: tuple[Action, ...] = (Action.SENT,)) -> None:
+    ledger.plan(harvest, [Campaign(key) for key in keys], actions)
+
+
+def claim_one(ledger: Ledger, harvest: Harvest) -> Job:
+    (claimed,) = ledger.claim(harvest, 1, now_s=0.0)
+    return claimed.job
+
+
+def only_job(ledger: Ledger, harvest: Harvest) -> JobReport:
+    (job,) = ledger.jobs(harvest)
+    return job
+
+
+def states(ledger: Ledger, harvest: Harvest) -> list[JobState]:
+    return [job.state for job in ledger.jobs(harvest)]
+
+
+def bring_to(state: JobState, ledger: Ledger, harvest: Harvest) -> Job:
+    """Bring the one planned job to a state, by the way a run takes."""
+    job = claim_one(ledger, harvest)
+    match state:
+        case JobState.PENDING:
+            ledger.release(harvest)
+        case JobState.DONE:
+            ledger.commit([], [], [(job, PARTITION)], wall_s=0.0)
+        case JobState.SKIPPED | JobState.FAILED:
+            ledger.give_up(job, GivenUp(state, "1", "because"))
+        case JobState.RUNNING:
+            pass
+    return job
+
+
+# --- moves --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(JobState, JobState)))
+def test_job_moves_along_the_table_and_no_other_way(
+    ledger: Ledger, harvest: Harvest, before: JobState, after: JobState
+) -> None:
+    """Of all 25 pairs of states exactly those of TRANSITIONS are moves; any other is refused and changes nothing."""
+    plan(ledger, harvest, "k")
+    job = bring_to(before, ledger, harvest)
+
+    if after in TRANSITIONS[before]:
+        with ledger._writing() as connection:
+            ledger._move(connection, job, after)
+        assert states(ledger, harvest) == [after]
+    else:
+        with pytest.raises(ValueError, match=f"from {before} to {after}"), ledger._writing() as connection:
+            ledger._move(connection, job, after)
+        assert states(ledger, harvest) == [before]
+
+
+class JobLife(RuleBasedStateMachine):
+    """Random runs over a few jobs, against a dictionary that obeys the table."""
+
+    KEYS = ("k1", "k2", "k3")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        self.runs = itertools.count(1)
+        self.open()
+
+    def open(self) -> None:
+        self.database = Database(Path(self.folder.name) / "ledger.sqlite")
+        self.ledger = Ledger(self.database, f"run-{next(self.runs)}")
+        self.harvest = self.ledger.open_harvest("acme", DATE)
+
+    @initialize()
+    def plan(self) -> None:
+        actions = (Action.SENT, Action.OPENED)
+        self.ledger.plan(self.harvest, [Campaign(key) for key in self.KEYS], actions)
+        self.states = dict.fromkeys(itertools.product(self.KEYS, actions), JobState.PENDING)
+        self.jobs: dict[tuple[str, Action], Job] = {}
+        self.pages = dict.fromkeys(self.states, 0)
+
+    def has_running(self) -> bool:
+        return JobState.RUNNING in self.states.values()
+
+    def running(self) -> list[Job]:
+        return [self.jobs[name] for name, state in self.states.items() if state is JobState.RUNNING]
+
+    def known(self, job: Job) -> tuple[str, Action]:
+        return job.campaign.key, job.action
+
+    @rule(limit=st.integers(1, 4))
+    def claim(self, limit: int) -> None:
+        claimed = self.ledger.claim(self.harvest, limit, now_s=0.0)
+
+        pending = [name for name, state in self.states.items() if state is JobState.PENDING]
+        assert [self.known(each.job) for each in claimed] == pending[:limit]
+        for each in claimed:
+            self.jobs[self.known(each.job)] = each.job
+            self.states[self.known(each.job)] = JobState.RUNNING
+            assert (each.last_page.number if each.last_page else 0) == self.pages[self.known(each.job)]
+
+    @precondition(has_running)
+    @rule(data=st.data())
+    def commit_page(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(self.running()))
+        self.pages[self.known(job)] += 1
+        self.ledger.commit([(job, stored_page(self.pages[self.known(job)]))], [], [], wall_s=0.0)
+
+    @precondition(has_running)
+    @rule(data=st.data())
+    def publish(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(self.running()))
+        self.ledger.commit([], [], [(job, PARTITION)], wall_s=0.0)
+        self.states[self.known(job)] = JobState.DONE
+
+    @precondition(has_running)
+    @rule(data=st.data())
+    def postpone(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(self.running()))
+        self.ledger.postpone(job, 0.0, 1, "again")
+        self.states[self.known(job)] = JobState.PENDING
+
+    @precondition(has_running)
+    @rule(data=st.data(), end=st.sampled_from([FAILED, SKIPPED]))
+    def give_up(self, data: st.DataObject, end: GivenUp) -> None:
+        job = data.draw(st.sampled_from(self.running()))
+        self.ledger.give_up(job, end)
+        self.states[self.known(job)] = end.state
+
+    @precondition(has_running)
+    @rule(data=st.data(), end=st.sampled_from([FAILED, SKIPPED]))
+    def give_up_campaign(self, data: st.DataObject, end: GivenUp) -> None:
+        job = data.draw(st.sampled_from(self.running()))
+        siblings = [name for name in self.states if name[0] == job.campaign.key]
+        ended = [name for name in siblings if self.states[name] is JobState.PENDING] + [self.known(job)]
+
+        assert self.ledger.give_up_campaign(self.harvest, [job], end) == len(ended)
+        self.states.update(dict.fromkeys(ended, end.state))
+
+    @precondition(has_running)
+    @rule(data=st.data())
+    def restart(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(self.running()))
+        self.ledger.restart(job)
+        self.pages[self.known(job)] = 0
+
+    @rule(again=st.sets(st.sampled_from(END_STATES)))
+    def requeue(self, again: set[JobState]) -> None:
+        self.ledger.requeue(self.harvest, again)
+        for name, state in self.states.items():
+            if state in again:
+                self.states[name], self.pages[name] = JobState.PENDING, 0
+
+    @rule(data=st.data())
+    def refuse_to_end_what_is_not_running(self, data: st.DataObject) -> None:
+        ended = [job for name, job in self.jobs.items() if self.states[name] in END_STATES]
+        if ended:
+            job = data.draw(st.sampled_from(ended))
+            with pytest.raises(ValueError, match="cannot go"):
+                self.ledger.give_up(job, FAILED)
+            with pytest.raises(ValueError, match="cannot go"):
+                self.ledger.commit([], [], [(job, PARTITION)], wall_s=0.0)
+
+    @rule()
+    def crash_and_start_again(self) -> None:
+        self.database.close()
+        self.open()
+        self.ledger.release(self.harvest)
+        self.ledger.plan_again(self.harvest, list(Action))
+        for name, state in self.states.items():
+            if state is JobState.RUNNING:
+                self.states[name] = JobState.PENDING
+
+    @invariant()
+    def every_job_is_in_the_state_of_the_model(self) -> None:
+        found = {(job.campaign_key, job.action): job.state for job in self.ledger.jobs(self.harvest)}
+        assert found == self.states
+        assert sum(self.ledger.counts(self.harvest).values()) == len(self.states)
+
+    def teardown(self) -> None:
+        self.database.close()
+        self.folder.cleanup()
+
+
+def test_jobs_live_as_the_table_says() -> None:
+    """Whatever runs do, and whenever they are cut off, each job is in exactly one state, reached by legal moves."""
+    run_state_machine_as_test(JobLife, settings=settings(max_examples=40, stateful_step_count=25, deadline=None))
+
+
+# --- plans --------------------------------------------------------------------------------------------------------
+
+
+def test_harvest_is_opened_once(ledger: Ledger) -> None:
+    """An account and date is one harvest however often it is opened."""
+    assert ledger.open_harvest("acme", DATE) == ledger.open_harvest("acme", DATE)
+    assert [harvest.account for harvest in ledger.harvests()] == ["acme"]
+
+
+def test_planning_again_adds_only_what_is_new(ledger: Ledger, harvest: Harvest) -> None:
+    """A known job keeps its state and its place; a new one comes after it."""
+    plan(ledger, harvest, "k1")
+    bring_to(JobState.DONE, ledger, harvest)
+
+    plan(ledger, harvest, "k2", "k1")
+
+    assert [(job.campaign_key, job.state) for job in ledger.jobs(harvest)] == [
+        ("k1", JobState.DONE),
+        ("k2", JobState.PENDING),
+    ]
+
+
+def test_broken_list_of_campaigns_plans_nothing(ledger: Ledger, harvest: Harvest) -> None:
+    """A list that turns out bad in its middle leaves no half plan."""
+
+    def campaigns() -> Iterator[Campaign]:
+        yield from (Campaign(f"k{number}") for number in range(1_500))
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        ledger.plan(harvest, campaigns(), [Action.SENT])
+
+    assert list(ledger.jobs(harvest)) == []
+
+
+def test_claim_keeps_to_the_plan_of_its_run(database: Database, ledger: Ledger, harvest: Harvest) -> None:
+    """A run that asks for one campaign does not take up what an earlier run left open."""
+    plan(ledger, harvest, "k1", "k2")
+    second = Ledger(database, "run-2")
+    plan(second, harvest, "k2")
+
+    claimed = second.claim(harvest, 10, now_s=0.0)
+
+    assert [each.job.campaign.key for each in claimed] == ["k2"]
+    assert second.counts(harvest, is_plan_only=True)[JobState.PENDING] == 0
+    assert second.counts(harvest)[JobState.PENDING] == 1
+
+
+def test_plan_again_takes_only_the_actions_asked_for(database: Database, ledger: Ledger, harvest: Harvest) -> None:
+    """A later run without a listing goes on with all campaigns of the harvest, for its own actions."""
+    plan(ledger, harvest, "k1", "k2", actions=(Action.SENT, Action.OPENED))
+    second = Ledger(database, "run-2")
+
+    second.plan_again(harvest, [Action.OPENED])
+
+    assert {each.job.action for each in second.claim(harvest, 10, now_s=0.0)} == {Action.OPENED}
+
+
+def test_waiting_job_is_never_requeued(ledger: Ledger, harvest: Harvest) -> None:
+    """A job that waits keeps its pages: sending it back to its first row is refused."""
+    with pytest.raises(ValueError, match="from pending to pending"):
+        ledger.requeue(harvest, [JobState.PENDING])
+
+
+def test_requeued_job_starts_from_its_first_row(ledger: Ledger, harvest: Harvest) -> None:
+    """Pages, attempts, calls and the reason of an ended job are forgotten when it is asked for again."""
+    plan(ledger, harvest, "k")
+    job = claim_one(ledger, harvest)
+    ledger.commit([(job, stored_page())], [(job, "short page")], [], wall_s=0.0)
+    ledger.give_up(job, FAILED)
+
+    ledger.requeue(harvest, [JobState.FAILED])
+
+    (claimed,) = ledger.claim(harvest, 1, now_s=0.0)
+    report = only_job(ledger, harvest)
+    assert (claimed.last_page, claimed.ending, claimed.attempts, claimed.rows) == (None, None, 0, 0)
+    assert (report.code, report.reason, report.remedy, report.codes) == (None, None, None, {})
+
+
+def test_discovery_is_remembered(ledger: Ledger, harvest: Harvest) -> None:
+    """How far a listing came survives the run."""
+    ledger.note_discovery(harvest, Discovery.PARTIAL)
+
+    assert ledger.open_harvest("acme", DATE).discovery is Discovery.PARTIAL
+
+
+# --- the life of a job --------------------------------------------------------------------------------------------
+
+
+def claim_again(ledger: Ledger, harvest: Harvest) -> ClaimedJob:
+    ledger.release(harvest)
+    (claimed,) = ledger.claim(harvest, 1, now_s=0.0)
+    return claimed
+
+
+def test_P_03_claim_after_a_crash_hands_back_the_last_page(ledger: Ledger, harvest: Harvest) -> None:
+    """A job whose run died comes back with its last committed page and the number of its rows."""
+    plan(ledger, harvest, "k")
+    job = claim_one(ledger, harvest)
+    first, second = stored_page(1, 1, 20), stored_page(2, 21, 7, b"longer")
+    ledger.commit([(job, first)], [], [], wall_s=0.0)
+    ledger.commit([(job, second)], [(job, "short page")], [], wall_s=0.0)
+
+    claimed = claim_again(ledger, harvest)
+
+    assert (claimed.last_page, claimed.rows, claimed.ending) == (second, 27, "short page")
+
+
+def test_commit_is_all_or_nothing(ledger: Ledger, harvest: Harvest) -> None:
+    """Where one part of a batch is refused, no page, ending or partition of it counts."""
+    plan(ledger, harvest, "k1", "k2")
+    running, done = (each.job for each in ledger.claim(harvest, 2, now_s=0.0))
+    ledger.commit([], [], [(done, PARTITION)], wall_s=0.0)
+
+    with pytest.raises(ValueError, match="from done to done"):
+        ledger.commit([(running, stored_page())], [(running, "short page")], [(done, PARTITION)], wall_s=0.0)
+
+    claimed = claim_again(ledger, harvest)
+    assert (claimed.job, claimed.last_page, claimed.ending) == (running, None, None)
+
+
+def test_committed_page_forgives_the_attempts_before(ledger: Ledger, harvest: Harvest) -> None:
+    """Attempts are counted for one page: the next one starts anew."""
+    plan(ledger, harvest, "k")
+    ledger.postpone(claim_one(ledger, harvest), 0.0, 3, "timeout")
+    (claimed,) = ledger.claim(harvest, 1, now_s=0.0)
+
+    ledger.commit([(claimed.job, stored_page())], [], [], wall_s=0.0)
+
+    assert claimed.attempts == 3
+    assert claim_again(ledger, harvest).attempts == 0
+
+
+def test_done_job_shows_its_partition(ledger: Ledger, harvest: Harvest) -> None:
+    """What was published stands in the report and in the totals, and nothing of an earlier failure."""
+    plan(ledger, harvest, "k")
+    ledger.postpone(claim_one(ledger, harvest), 0.0, 1, "timeout")
+    job = claim_one(ledger, harvest)
+
+    ledger.commit([], [(job, "short page")], [(job, PARTITION)], wall_s=5.0)
+
+    report = only_job(ledger, harvest)
+    assert (report.path, report.rows, report.bytes, report.sha256) == ("recipients/a.jsonl", 3, 30, "ab" * 32)
+    assert (report.state, report.ending, report.reason) == (JobState.DONE, "short page", None)
+    assert ledger.totals(harvest) == (3, 30, 0)
+
+
+def test_restart_forgets_the_pages_of_one_job(ledger: Ledger, harvest: Harvest) -> None:
+    """D-09: A job whose part is gone starts over; its neighbours keep theirs."""
+    plan(ledger, harvest, "k1", "k2")
+    lost, kept = (each.job for each in ledger.claim(harvest, 2, now_s=0.0))
+    ledger.commit([(lost, stored_page()), (kept, stored_page())], [(lost, "short page")], [], wall_s=0.0)
+
+    ledger.restart(lost)
+
+    ledger.release(harvest)
+    first, second = ledger.claim(harvest, 2, now_s=0.0)
+    assert (first.last_page, first.ending) == (None, None)
+    assert second.last_page == stored_page()
+
+
+def test_postponed_job_is_not_due_before_its_time(ledger: Ledger, harvest: Harvest) -> None:
+    """A postponed job is claimed from its moment on, and the next moment is known."""
+    plan(ledger, harvest, "k")
+    ledger.postpone(claim_one(ledger, harvest), 50.0, 1, "timeout")
+
+    assert ledger.claim(harvest, 1, now_s=49.9) == []
+    assert ledger.next_due_s(harvest) == 50.0
+    assert len(ledger.claim(harvest, 1, now_s=50.0)) == 1
+    assert ledger.next_due_s(harvest) is None
+
+
+def test_given_up_job_says_why(ledger: Ledger, harvest: Harvest) -> None:
+    """Code, reason and remedy of a failed job stand in its report."""
+    plan(ledger, harvest, "k")
+
+    ledger.give_up(claim_one(ledger, harvest), FAILED)
+
+    report = only_job(ledger, harvest)
+    assert (report.state, report.code, report.reason, report.remedy) == (
+        JobState.FAILED,
+        "2000",
+        "no such list",
+        "Check the key.",
+    )
+
+
+def test_giving_up_a_campaign_leaves_other_campaigns_and_dates(ledger: Ledger, harvest: Harvest) -> None:
+    """Only the running jobs named and the pending ones of the same campaign and date end."""
+    other_date = ledger.open_harvest("acme", DATE.replace(year=2025))
+    plan(ledger, other_date, "k1")
+    plan(ledger, harvest, "k1", "k2", actions=(Action.SENT, Action.OPENED, Action.CLICKED))
+    scout = claim_one(ledger, harvest)
+
+    moved = ledger.give_up_campaign(harvest, [scout], SKIPPED)
+
+    assert moved == 3
+    assert states(ledger, harvest) == [JobState.SKIPPED] * 3 + [JobState.PENDING] * 3
+    assert states(ledger, other_date) == [JobState.PENDING]
+
+
+def test_campaign_is_known_once_a_sibling_has_a_page(ledger: Ledger, harvest: Harvest) -> None:
+    """A job is claimed as of a known campaign when any job of its campaign and date has a page or is done."""
+    plan(ledger, harvest, "k1", "k2", actions=(Action.SENT, Action.OPENED))
+    scout = claim_one(ledger, harvest)
+    ledger.commit([(scout, stored_page())], [], [], wall_s=0.0)
+
+    claimed = ledger.claim(harvest, 10, now_s=0.0)
+
+    assert [(each.job.campaign.key, each.is_campaign_known) for each in claimed] == [
+        ("k1", True),
+        ("k2", False),
+        ("k2", False),
+    ]
+
+
+def test_parent_of_a_test_half_comes_back(ledger: Ledger, harvest: Harvest) -> None:
+    """The parent of an A/B half is stored with it."""
+    ledger.plan(harvest, [Campaign("half", "whole")], [Action.SENT])
+
+    assert claim_one(ledger, harvest).campaign == Campaign("half", "whole")
+    assert only_job(ledger, harvest).parent_campaign_key == "whole"
+
+
+# --- runs, boots, lessons -----------------------------------------------------------------------------------------
+
+
+def test_L_12_run_ids_never_collide() -> None:
+    """Ten thousand runs that start at one moment have ten thousand names."""
+    assert len({new_run_id() for _ in range(10_000)}) == 10_000
+
+
+def test_run_is_written_down(ledger: Ledger, database: Database) -> None:
+    """A run leaves its begin, its end and its outcome."""
+    ledger.begin_run(10.0)
+    ledger.end_run(20.0, "complete")
+
+    row = database.durable.execute("SELECT * FROM runs").fetchone()
+    assert tuple(row) == ("run-1", 10.0, 20.0, "complete")
+
+
+def test_R_12_another_boot_makes_postponed_jobs_due(ledger: Ledger, harvest: Harvest) -> None:
+    """Moments of another boot mean nothing: jobs are due at once, and the change is told exactly once."""
+    assert not ledger.adopt_boot("boot-1")
+    plan(ledger, harvest, "k")
+    ledger.postpone(claim_one(ledger, harvest), 1e9, 2, "timeout")
+
+    assert not ledger.adopt_boot("boot-1")
+    assert ledger.next_due_s(harvest) == 1e9
+    assert ledger.adopt_boot("boot-2")
+    assert ledger.next_due_s(harvest) == 0
+    assert (ledger.adopt_boot("boot-2"), ledger.boot_id()) == (False, "boot-2")
+
+
+def test_longest_page_only_grows(ledger: Ledger) -> None:
+    """What the longest page of an account proved is not unlearned by a shorter one, nor told of another account."""
+    ledger.learn_sent_time_offset("acme", 28_800_000)
+    for rows in (20, 500, 200):
+        ledger.learn_page_rows("acme", rows)
+
+    assert ledger.longest_page_rows("acme") == 500
+    assert ledger.sent_time_offset_ms("acme") == 28_800_000
+    assert (ledger.longest_page_rows("other"), ledger.sent_time_offset_ms("other")) == (0, None)
+
+
+def test_calls_of_a_job_stand_in_its_report(database: Database, ledger: Ledger, harvest: Harvest) -> None:
+    """Calls and their codes are counted for the job that paid for them."""
+    plan(ledger, harvest, "k")
+    job = claim_one(ledger, harvest)
+    book = CallBook(database, Window("acme", "recipients", 600.0), HandClock())
+
+    for code in ("0", "0", "http-503"):
+        lease = book.lease(job.id, 120.0, lambda _stamps, now_s: now_s)
+        assert not isinstance(lease, float)
+        book.settle(lease, code, is_seen=True)
+
+    report = only_job(ledger, harvest)
+    assert (report.calls, report.codes) == (3, {"0": 2, "http-503": 1})
+    assert ledger.totals(harvest) == (0, 0, 3)

@@ -1,0 +1,195 @@
+"""The manifest: what the ledger knows of a date, for those who load it."""
+
+import hashlib
+import json
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import DATE, no_umask, stored_page
+
+from harvester import __version__
+from harvester.model import Action, Campaign, Discovery, GivenUp, Harvest, Job, JobState
+from harvester.store.database import Database
+from harvester.store.ledger import Ledger
+from harvester.store.manifest import MANIFEST_VERSION, write_manifest
+from harvester.store.partitions import Compression, Partitions
+
+WRITTEN_AT = "2026-03-15T02:00:00+00:00"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with closing(Database(tmp_path / "state" / "ledger.sqlite")) as database:
+        yield Ledger(database, "run-1")
+
+
+@pytest.fixture
+def harvest(ledger: Ledger) -> Harvest:
+    harvest = ledger.open_harvest("acme", DATE)
+    ledger.plan(harvest, [Campaign("k1"), Campaign("k2", "parent")], [Action.SENT])
+    return harvest
+
+
+def claim(ledger: Ledger, harvest: Harvest) -> list[Job]:
+    return [claimed.job for claimed in ledger.claim(harvest, 10, now_s=0.0)]
+
+
+def publish(ledger: Ledger, output: Path, job: Job, content: bytes) -> None:
+    parts = Partitions(output, Compression.NONE)
+    parts.cut(job, 0, b"")
+    parts.append(job, content)
+    ledger.commit([(job, stored_page(content=content))], [(job, "short page")], [], wall_s=0.0)
+    ledger.commit([], [], [(job, parts.publish([(job, content.count(b"\n"))])[0])], wall_s=0.0)
+
+
+def written(output: Path, ledger: Ledger, harvest: Harvest) -> dict[str, Any]:
+    path = write_manifest(output, ledger, ledger.open_harvest(harvest.account, harvest.date), WRITTEN_AT)
+    manifest: dict[str, Any] = json.loads(path.read_bytes())
+    return manifest
+
+
+def is_success(output: Path) -> bool:
+    return (output / "recipients" / "account=acme" / "dt=2026-03-14" / "_SUCCESS").exists()
+
+
+def test_manifest_describes_the_files(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """Rows, bytes and hash of every entry are those of the file at its path, and the totals are their sums."""
+    contents = [b"one\n", b"two\nthree\n"]
+    for job, content in zip(claim(ledger, harvest), contents, strict=True):
+        publish(ledger, tmp_path, job, content)
+
+    manifest = written(tmp_path, ledger, harvest)
+
+    files = [(tmp_path / entry["path"]).read_bytes() for entry in manifest["jobs"]]
+    assert files == contents
+    assert [entry["sha256"] for entry in manifest["jobs"]] == [hashlib.sha256(file).hexdigest() for file in files]
+    assert [(entry["rows"], entry["bytes"]) for entry in manifest["jobs"]] == [(1, 4), (2, 10)]
+    assert (manifest["rows"], manifest["bytes"]) == (3, 14)
+
+
+def test_head_of_the_manifest(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """The head names the date, the run and the version, and counts the jobs of every state."""
+    manifest = written(tmp_path, ledger, harvest)
+
+    del manifest["jobs"]
+    assert manifest == {
+        "manifest_version": MANIFEST_VERSION,
+        "account": "acme",
+        "date": "2026-03-14",
+        "state": "partial",
+        "written_at": WRITTEN_AT,
+        "harvester_version": __version__,
+        "run_id": "run-1",
+        "jobs_by_state": {"pending": 2, "running": 0, "done": 0, "skipped": 0, "failed": 0},
+        "rows": 0,
+        "bytes": 0,
+        "calls": 0,
+    }
+
+
+def test_manifest_holds_one_job_a_line(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """Line tools can take jobs out of it."""
+    path = write_manifest(tmp_path, ledger, harvest, WRITTEN_AT)
+
+    lines = path.read_bytes().removesuffix(b"\n]}\n").split(b"\n")[2:]
+    assert [json.loads(line.removesuffix(b","))["campaign_key"] for line in lines] == ["k1", "k2"]
+
+
+def test_P2_success_is_set_once_every_job_has_its_end(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """Done and skipped jobs make a date complete; the sign is an empty file."""
+    first, second = claim(ledger, harvest)
+    publish(ledger, tmp_path, first, b"one\n")
+    assert written(tmp_path, ledger, harvest)["state"] == "partial"
+    assert not is_success(tmp_path)
+
+    ledger.give_up(second, GivenUp(JobState.SKIPPED, "6601", "no A/B test"))
+
+    assert written(tmp_path, ledger, harvest)["state"] == "complete"
+    assert is_success(tmp_path)
+
+
+def test_P2_failed_job_is_named_and_keeps_success_away(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """What is missing stands in the manifest with its code and reason, and no reader takes the date for whole."""
+    first, second = claim(ledger, harvest)
+    publish(ledger, tmp_path, first, b"one\n")
+    ledger.give_up(second, GivenUp(JobState.FAILED, "2000", "no such list"))
+
+    entry = written(tmp_path, ledger, harvest)["jobs"][1]
+
+    assert (entry["state"], entry["code"], entry["reason"]) == ("failed", "2000", "no such list")
+    assert (entry["campaign_key"], entry["parent_campaign_key"], entry["path"]) == ("k2", "parent", None)
+    assert not is_success(tmp_path)
+
+
+def test_P2_half_a_listing_is_never_complete(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """Where the listing was cut off there may be campaigns that no job knows of."""
+    for job in claim(ledger, harvest):
+        publish(ledger, tmp_path, job, b"")
+    ledger.note_discovery(harvest, Discovery.PARTIAL)
+
+    assert written(tmp_path, ledger, harvest)["state"] == "partial"
+    assert not is_success(tmp_path)
+
+
+def test_success_is_taken_back(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """A complete date that gets another job is partial again until that is done."""
+    for job in claim(ledger, harvest):
+        publish(ledger, tmp_path, job, b"")
+    written(tmp_path, ledger, harvest)
+    assert is_success(tmp_path)
+
+    ledger.plan(harvest, [Campaign("k3")], [Action.SENT])
+
+    assert written(tmp_path, ledger, harvest)["state"] == "partial"
+    assert not is_success(tmp_path)
+
+
+def test_manifest_is_replaced_as_a_whole(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """A reader that opened the old manifest still reads it to its end; no draft is left."""
+    path = write_manifest(tmp_path, ledger, harvest, WRITTEN_AT)
+    with path.open("rb") as reader:
+        write_manifest(tmp_path, ledger, harvest, "2027-01-01T00:00:00+00:00")
+        assert json.loads(reader.read())["written_at"] == WRITTEN_AT
+
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_empty_plan_is_a_valid_manifest(tmp_path: Path, ledger: Ledger) -> None:
+    """A date without campaigns has a manifest without jobs."""
+    manifest = written(tmp_path, ledger, ledger.open_harvest("acme", DATE))
+
+    assert manifest["jobs"] == []
+
+
+def test_S_06_manifest_is_for_its_owner_alone(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """Manifest and sign have mode 0600 and their folders 0700 under a umask that forbids nothing."""
+    ledger.note_discovery(harvest, Discovery.WHOLE)
+    for job in claim(ledger, harvest):
+        ledger.give_up(job, GivenUp(JobState.SKIPPED, "6601", "no A/B test"))
+
+    with no_umask():
+        folder = write_manifest(tmp_path / "output", ledger, harvest, WRITTEN_AT).parent
+
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {
+        "_manifest.json": 0o600,
+        "_SUCCESS": 0o600,
+    }
+    assert {stat.S_IMODE(each.stat().st_mode) for each in (folder, folder.parent, tmp_path / "output")} == {0o700}
+
+
+def test_S_07_symbolic_link_at_the_manifest_is_not_followed(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """A link planted at the manifest is replaced; what it points to is not touched."""
+    target = tmp_path / "target"
+    target.write_bytes(b"precious")
+    path = write_manifest(tmp_path, ledger, harvest, WRITTEN_AT)
+    path.unlink()
+    path.symlink_to(target)
+
+    write_manifest(tmp_path, ledger, harvest, WRITTEN_AT)
+
+    assert target.read_bytes() == b"precious"
+    assert not path.is_symlink()
