@@ -6,7 +6,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,12 @@ BENCH = Path(__file__).parent
 HARVESTER = (sys.executable, "-m", "harvester")
 KIB_PER_MB = 1_000_000 / 1024
 """The kernel tells memory in KiB; the tables show MB."""
+
+EXIT_PARTIAL = 3
+EXIT_TERMINATED = 128 + signal.SIGTERM
+PLAN_STANDS = b"harvest.started"
+LINES_KEPT = 20
+"""Of the run's log, for the message if it breaks."""
 
 CONFIG = """\
 output = "data"
@@ -55,14 +62,25 @@ class Night:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One `harvester run`: its exit code, peak memory, duration of the process, and JSON summary."""
+    """How one `harvester run` ended.
+
+    Attributes:
+        exit_code: of the process.
+        peak_mb: the most memory that the process held.
+        plan_s: from the start of the process until its plan stood.
+        process_s: from the start of the process to its end.
+        run_s: the run's own account of its length, without the interpreter's start.
+        rows: harvested.
+        calls: made.
+    """
 
     exit_code: int
     peak_mb: float
+    plan_s: float
     process_s: float
+    run_s: float
     rows: int
     calls: int
-    run_s: float
 
 
 @contextmanager
@@ -90,28 +108,49 @@ def workplace(url: str, night: Night) -> Iterator[Path]:
 
 
 def harvest(folder: Path, stop_after_s: float | None = None) -> Outcome:
-    """Run `harvester run --json` in the folder; after `stop_after_s`, if given, ask it to stop.
+    """Run `harvester run --json` in the folder; `stop_after_s` after its plan stands, if given, ask it to stop.
 
     Raises:
         RuntimeError: it ended in another way than complete, partial or stopped as asked.
     """
-    began_s = time.perf_counter()
-    with (folder / "summary.json").open("wb") as summary, (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*HARVESTER, "run", "--json"], cwd=folder, stdout=summary, stderr=log)
-        if stop_after_s is not None:
-            signal.signal(signal.SIGALRM, lambda *_: process.send_signal(signal.SIGTERM))
-            signal.setitimer(signal.ITIMER_REAL, stop_after_s)
+    began_s = planned_at_s = time.perf_counter()
+    last_lines: deque[bytes] = deque(maxlen=LINES_KEPT)
+    with (folder / "summary.json").open("wb") as summary:
+        process = subprocess.Popen([*HARVESTER, "run", "--json"], cwd=folder, stdout=summary, stderr=subprocess.PIPE)
+        assert process.stderr is not None  # noqa: S101  it is a pipe
+        with process.stderr as log, alarm(lambda: process.send_signal(signal.SIGTERM)):
+            for line in log:
+                last_lines.append(line)
+                if PLAN_STANDS in line:
+                    planned_at_s = time.perf_counter()
+                    signal.setitimer(signal.ITIMER_REAL, stop_after_s or 0.0)
         _, status, usage = os.wait4(process.pid, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0)
     process_s = time.perf_counter() - began_s
     exit_code = process.returncode = os.waitstatus_to_exitcode(status)
-    if exit_code not in {0, 3, 128 + signal.SIGTERM}:
-        raise RuntimeError(f"harvester run ended with {exit_code}: {(folder / 'log').read_text()[-2000:]}")
+    if exit_code not in {0, EXIT_PARTIAL, EXIT_TERMINATED}:
+        raise RuntimeError(f"harvester run ended with {exit_code}: {b''.join(last_lines).decode()}")
     told = orjson.loads((folder / "summary.json").read_bytes())
     account = told["accounts"][0]
     return Outcome(
-        exit_code, usage.ru_maxrss / KIB_PER_MB, process_s, account["rows"], account["calls"], told["seconds"]
+        exit_code=exit_code,
+        peak_mb=usage.ru_maxrss / KIB_PER_MB,
+        plan_s=planned_at_s - began_s,
+        process_s=process_s,
+        run_s=told["seconds"],
+        rows=account["rows"],
+        calls=account["calls"],
     )
+
+
+@contextmanager
+def alarm(ring: Callable[[], None]) -> Iterator[None]:
+    """Call `ring` when the interval timer of this process runs out."""
+    before = signal.signal(signal.SIGALRM, lambda _number, _frame: ring())
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -119,10 +158,9 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> 
     texts = [list(head), *([_text(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in texts) for column in range(len(head))]
     print(f"\n{title}")
-    for texts_row in texts:
-        first, *rest = (text.ljust(width) if not column else text.rjust(width)
-                        for column, (text, width) in enumerate(zip(texts_row, widths, strict=True)))  # fmt: skip
-        print("  ".join([first, *rest]), flush=True)
+    for line in texts:
+        cells = [text.rjust(width) for text, width in zip(line, widths, strict=True)]
+        print("  ".join([line[0].ljust(widths[0]), *cells[1:]]), flush=True)
 
 
 def median(values: Sequence[float]) -> float:

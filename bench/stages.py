@@ -16,7 +16,6 @@ from typing import Any
 from bench.rehearsal import Night, server, table, workplace
 from bench.server import PAGE_ROWS
 from bench.speed import CAMPAIGNS, PAGES_EACH
-
 from harvester.cli import main, workshop
 from harvester.engine import paging
 from harvester.store.calls import CallBook

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from random import Random
 from typing import TypeVar
 
 from harvester.engine.paging import rows_digest
@@ -46,6 +47,11 @@ class HandClock:
     def pass_s(self, seconds: float) -> None:
         self.now += seconds
         self.wall += seconds
+
+
+def seeded(seed: int = 1) -> Random:
+    """A source of jitter that draws the same every time."""
+    return Random(seed)  # noqa: S311  jitter needs no secrecy
 
 
 async def inline(work: Callable[[], T], /) -> T:

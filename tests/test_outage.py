@@ -1,10 +1,9 @@
 """The outage: failures in a row, over all jobs of an account, and the end of patience."""
 
 from collections.abc import Iterable
-from random import Random
 
 import pytest
-from factories import failure
+from factories import failure, seeded
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,7 +33,7 @@ def test_outage_is_open_exactly_after_enough_failures_in_a_row(kinds: list[Failu
     assert outage.has_worked == (None in kinds)
 
 
-@pytest.mark.parametrize("kind", OUTAGE_KINDS)
+@pytest.mark.parametrize("kind", sorted(OUTAGE_KINDS))
 def test_each_kind_of_silence_counts(kind: FailureKind) -> None:
     """No route, no whole answer, a server in trouble, and an answer that is none count alike."""
     assert not after(FRESH, [kind] * (FAILURES_TO_OPEN - 1)).is_open
@@ -76,7 +75,7 @@ def test_single_calls_of_an_outage_come_more_and_more_rarely() -> None:
     """The first probe waits the base of the backoff, later ones longer, to its cap."""
     backoff, outage, waits_s = Backoff(1.0, 60.0), after(FRESH, [FailureKind.LOST] * FAILURES_TO_OPEN), []
     for _ in range(12):
-        waits_s.append(outage.probe_after_s(backoff, Random(1)))
+        waits_s.append(outage.probe_after_s(backoff, seeded(1)))
         outage = after(outage, [FailureKind.LOST])
 
     assert 0.5 <= waits_s[0] <= 1.0

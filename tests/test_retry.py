@@ -1,9 +1,7 @@
 """What follows from a failed call: again, later, or never."""
 
-from random import Random
-
 import pytest
-from factories import failure
+from factories import failure, seeded
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,7 +25,7 @@ BACKOFF = Backoff(base_s=1.0, cap_s=60.0)
 
 
 def decision(of: Failure | FailureKind, attempts: int = 1) -> Decision:
-    return decide(of if isinstance(of, Failure) else failure(of), attempts, BACKOFF, Random(7))
+    return decide(of if isinstance(of, Failure) else failure(of), attempts, BACKOFF, seeded(7))
 
 
 @given(kind=st.sampled_from(FailureKind), attempts=st.integers(1, 100), asked_s=st.none() | st.floats(0, 86_400))
@@ -117,13 +115,13 @@ def test_waits_double_to_their_cap_and_spread(attempts: int, seed: int, base_s: 
     """Each wait lies between the half and the whole of the doubled one, and of the cap at most."""
     whole_s = min(cap_s, base_s * 2.0 ** min(attempts - 1, 1_000))
 
-    wait_s = Backoff(base_s, cap_s).after_s(attempts, Random(seed))
+    wait_s = Backoff(base_s, cap_s).after_s(attempts, seeded(seed))
 
     assert whole_s / 2 <= wait_s <= whole_s
 
 
 def test_waits_are_a_function_of_the_seed() -> None:
     """With the same random source a run decides the same again."""
-    waits = [[BACKOFF.after_s(attempts, rng) for attempts in range(1, 9)] for rng in (Random(3), Random(3))]
+    waits = [[BACKOFF.after_s(attempts, rng) for attempts in range(1, 9)] for rng in (seeded(3), seeded(3))]
 
     assert waits[0] == waits[1]

@@ -125,6 +125,7 @@ def test_L_03_newer_schema_is_refused_with_both_versions(tmp_path: Path) -> None
 
 def test_transaction_that_fails_leaves_nothing(database: Database) -> None:
     """An exception inside a transaction takes all of it back, and the connection can be used again."""
+
     def names() -> Iterator[tuple[str]]:
         yield ("lost",)
         raise KeyError

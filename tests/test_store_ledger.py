@@ -4,20 +4,9 @@ import itertools
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from factories import DATE, HandClock, stored_page
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
 
 from harvester.model import (
     TRANSITIONS,
@@ -29,8 +18,11 @@ from harvester.model import (
     Harvest,
     Job,
     JobState,
+    Lease,
     Published,
+    Slot,
 )
+from harvester.store.boot import adopt_boot
 from harvester.store.calls import CallBook, Window
 from harvester.store.database import Database
 from harvester.store.ledger import JobReport, Ledger, new_run_id
@@ -38,7 +30,6 @@ from harvester.store.ledger import JobReport, Ledger, new_run_id
 PARTITION = Published("recipients/a.jsonl", rows=3, bytes=30, sha256="ab" * 32)
 FAILED = GivenUp(JobState.FAILED, "2000", "no such list", "Check the key.")
 SKIPPED = GivenUp(JobState.SKIPPED, "6601", "no A/B test")
-END_STATES = (JobState.DONE, JobState.SKIPPED, JobState.FAILED)
 
 
 @pytest.fixture
@@ -109,138 +100,6 @@ def test_job_moves_along_the_table_and_no_other_way(
         with pytest.raises(ValueError, match=f"from {before} to {after}"), ledger._writing() as connection:
             ledger._move(connection, job, after)
         assert states(ledger, harvest) == [before]
-
-
-class JobLife(RuleBasedStateMachine):
-    """Random runs over a few jobs, against a dictionary that obeys the table."""
-
-    KEYS = ("k1", "k2", "k3")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.folder = TemporaryDirectory()
-        self.runs = itertools.count(1)
-        self.open()
-
-    def open(self) -> None:
-        self.database = Database(Path(self.folder.name) / "ledger.sqlite")
-        self.ledger = Ledger(self.database, f"run-{next(self.runs)}")
-        self.harvest = self.ledger.open_harvest("acme", DATE)
-
-    @initialize()
-    def plan(self) -> None:
-        actions = (Action.SENT, Action.OPENED)
-        self.ledger.plan(self.harvest, [Campaign(key) for key in self.KEYS], actions)
-        self.states = dict.fromkeys(itertools.product(self.KEYS, actions), JobState.PENDING)
-        self.jobs: dict[tuple[str, Action], Job] = {}
-        self.pages = dict.fromkeys(self.states, 0)
-
-    def has_running(self) -> bool:
-        return JobState.RUNNING in self.states.values()
-
-    def running(self) -> list[Job]:
-        return [self.jobs[name] for name, state in self.states.items() if state is JobState.RUNNING]
-
-    def known(self, job: Job) -> tuple[str, Action]:
-        return job.campaign.key, job.action
-
-    @rule(limit=st.integers(1, 4))
-    def claim(self, limit: int) -> None:
-        claimed = self.ledger.claim(self.harvest, limit, now_s=0.0)
-
-        pending = [name for name, state in self.states.items() if state is JobState.PENDING]
-        assert [self.known(each.job) for each in claimed] == pending[:limit]
-        for each in claimed:
-            self.jobs[self.known(each.job)] = each.job
-            self.states[self.known(each.job)] = JobState.RUNNING
-            assert (each.last_page.number if each.last_page else 0) == self.pages[self.known(each.job)]
-
-    @precondition(has_running)
-    @rule(data=st.data())
-    def commit_page(self, data: st.DataObject) -> None:
-        job = data.draw(st.sampled_from(self.running()))
-        self.pages[self.known(job)] += 1
-        self.ledger.commit([(job, stored_page(self.pages[self.known(job)]))], [], [], wall_s=0.0)
-
-    @precondition(has_running)
-    @rule(data=st.data())
-    def publish(self, data: st.DataObject) -> None:
-        job = data.draw(st.sampled_from(self.running()))
-        self.ledger.commit([], [], [(job, PARTITION)], wall_s=0.0)
-        self.states[self.known(job)] = JobState.DONE
-
-    @precondition(has_running)
-    @rule(data=st.data())
-    def postpone(self, data: st.DataObject) -> None:
-        job = data.draw(st.sampled_from(self.running()))
-        self.ledger.postpone(job, 0.0, 1, "again")
-        self.states[self.known(job)] = JobState.PENDING
-
-    @precondition(has_running)
-    @rule(data=st.data(), end=st.sampled_from([FAILED, SKIPPED]))
-    def give_up(self, data: st.DataObject, end: GivenUp) -> None:
-        job = data.draw(st.sampled_from(self.running()))
-        self.ledger.give_up(job, end)
-        self.states[self.known(job)] = end.state
-
-    @precondition(has_running)
-    @rule(data=st.data(), end=st.sampled_from([FAILED, SKIPPED]))
-    def give_up_campaign(self, data: st.DataObject, end: GivenUp) -> None:
-        job = data.draw(st.sampled_from(self.running()))
-        siblings = [name for name in self.states if name[0] == job.campaign.key]
-        ended = [name for name in siblings if self.states[name] is JobState.PENDING] + [self.known(job)]
-
-        assert self.ledger.give_up_campaign(self.harvest, [job], end) == len(ended)
-        self.states.update(dict.fromkeys(ended, end.state))
-
-    @precondition(has_running)
-    @rule(data=st.data())
-    def restart(self, data: st.DataObject) -> None:
-        job = data.draw(st.sampled_from(self.running()))
-        self.ledger.restart(job)
-        self.pages[self.known(job)] = 0
-
-    @rule(again=st.sets(st.sampled_from(END_STATES)))
-    def requeue(self, again: set[JobState]) -> None:
-        self.ledger.requeue(self.harvest, again)
-        for name, state in self.states.items():
-            if state in again:
-                self.states[name], self.pages[name] = JobState.PENDING, 0
-
-    @rule(data=st.data())
-    def refuse_to_end_what_is_not_running(self, data: st.DataObject) -> None:
-        ended = [job for name, job in self.jobs.items() if self.states[name] in END_STATES]
-        if ended:
-            job = data.draw(st.sampled_from(ended))
-            with pytest.raises(ValueError, match="cannot go"):
-                self.ledger.give_up(job, FAILED)
-            with pytest.raises(ValueError, match="cannot go"):
-                self.ledger.commit([], [], [(job, PARTITION)], wall_s=0.0)
-
-    @rule()
-    def crash_and_start_again(self) -> None:
-        self.database.close()
-        self.open()
-        self.ledger.release(self.harvest)
-        self.ledger.plan_again(self.harvest, list(Action))
-        for name, state in self.states.items():
-            if state is JobState.RUNNING:
-                self.states[name] = JobState.PENDING
-
-    @invariant()
-    def every_job_is_in_the_state_of_the_model(self) -> None:
-        found = {(job.campaign_key, job.action): job.state for job in self.ledger.jobs(self.harvest)}
-        assert found == self.states
-        assert sum(self.ledger.counts(self.harvest).values()) == len(self.states)
-
-    def teardown(self) -> None:
-        self.database.close()
-        self.folder.cleanup()
-
-
-def test_jobs_live_as_the_table_says() -> None:
-    """Whatever runs do, and whenever they are cut off, each job is in exactly one state, reached by legal moves."""
-    run_state_machine_as_test(JobLife, settings=settings(max_examples=40, stateful_step_count=25, deadline=None))
 
 
 # --- plans --------------------------------------------------------------------------------------------------------
@@ -484,17 +343,54 @@ def test_run_is_written_down(ledger: Ledger, database: Database) -> None:
     assert tuple(row) == ("run-1", 10.0, 20.0, "complete")
 
 
-def test_R_12_another_boot_makes_postponed_jobs_due(ledger: Ledger, harvest: Harvest) -> None:
-    """Moments of another boot mean nothing: jobs are due at once, and the change is told exactly once."""
-    assert not ledger.adopt_boot("boot-1")
+def test_R_12_another_boot_makes_postponed_jobs_due(database: Database, ledger: Ledger, harvest: Harvest) -> None:
+    """Moments of another boot mean nothing: a job that was postponed on its clock is due at once."""
+    clock = HandClock()
+    adopt_boot(database, clock)
     plan(ledger, harvest, "k")
     ledger.postpone(claim_one(ledger, harvest), 1e9, 2, "timeout")
+    assert ledger.boot_id() == "boot-1"
 
-    assert not ledger.adopt_boot("boot-1")
-    assert ledger.next_due_s(harvest) == 1e9
-    assert ledger.adopt_boot("boot-2")
-    assert ledger.next_due_s(harvest) == 0
-    assert (ledger.adopt_boot("boot-2"), ledger.boot_id()) == (False, "boot-2")
+    clock.boot_id = "boot-2"
+    adopt_boot(database, clock)
+
+    assert (ledger.next_due_s(harvest), ledger.boot_id()) == (0, "boot-2")
+
+
+# --- several runs at once -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def newcomer(database: Database, ledger: Ledger) -> Ledger:
+    """A second run, which knows that the first is at work."""
+    return Ledger(database, "run-2", lambda: [ledger.run_id])
+
+
+def test_P_07_jobs_of_a_run_at_work_are_left_to_it(ledger: Ledger, newcomer: Ledger, harvest: Harvest) -> None:
+    """A second run takes neither a running nor a pending job out of the first one's plan."""
+    plan(ledger, harvest, "k1", "k2")
+    claim_one(ledger, harvest)
+
+    newcomer.release(harvest)
+    plan(newcomer, harvest, "k1", "k2", "k3")
+    newcomer.plan_again(harvest, [Action.SENT])
+
+    assert [each.job.campaign.key for each in newcomer.claim(harvest, 10, now_s=0.0)] == ["k3"]
+    assert newcomer.jobs_of_others(harvest) == 2
+    assert states(ledger, harvest) == [JobState.RUNNING, JobState.PENDING, JobState.RUNNING]
+
+
+def test_P_03_jobs_of_a_dead_run_are_taken_over(database: Database, ledger: Ledger, harvest: Harvest) -> None:
+    """What a run left that is no longer at work goes to the next one that plans it."""
+    plan(ledger, harvest, "k1", "k2")
+    claim_one(ledger, harvest)
+    heir = Ledger(database, "run-2", list)
+
+    heir.release(harvest)
+    heir.plan_again(harvest, [Action.SENT])
+
+    assert len(heir.claim(harvest, 10, now_s=0.0)) == 2
+    assert heir.jobs_of_others(harvest) == 0
 
 
 def test_longest_page_only_grows(ledger: Ledger) -> None:
@@ -515,9 +411,9 @@ def test_calls_of_a_job_stand_in_its_report(database: Database, ledger: Ledger, 
     book = CallBook(database, Window("acme", "recipients", 600.0), HandClock())
 
     for code in ("0", "0", "http-503"):
-        lease = book.lease(job.id, 120.0, lambda _stamps, now_s: now_s)
-        assert not isinstance(lease, float)
-        book.settle(lease, code, is_seen=True)
+        lease = book.lease(job.id, 120.0, lambda standing: Slot(standing.now_s, standing.lockout))
+        assert isinstance(lease, Lease)
+        book.settle(lease, code, lambda standing: standing.lockout, is_seen=True)
 
     report = only_job(ledger, harvest)
     assert (report.calls, report.codes) == (3, {"0": 2, "http-503": 1})

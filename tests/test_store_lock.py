@@ -10,7 +10,7 @@ import pytest
 from factories import no_umask
 
 from harvester.errors import BusyError, DiskError
-from harvester.store.lock import exclusive
+from harvester.store.lock import at_work, exclusive, runs_at_work
 
 HOLD_UNTIL_KILLED = """
 import sys
@@ -18,6 +18,16 @@ from pathlib import Path
 from harvester.store.lock import exclusive
 
 with exclusive(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+WORK_UNTIL_KILLED = """
+import sys
+from pathlib import Path
+from harvester.store.lock import at_work
+
+with at_work(Path(sys.argv[1]), "run-1"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -38,9 +48,9 @@ except BusyError as error:
 
 
 @contextmanager
-def holder(state: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Another process that holds the folder until it is killed."""
-    command = [sys.executable, "-c", HOLD_UNTIL_KILLED, str(state)]
+def holder(state: Path, program: str = HOLD_UNTIL_KILLED) -> Iterator["subprocess.Popen[str]"]:
+    """Another process that holds the folder, or its mark as a run, until it is killed or told to end."""
+    command = [sys.executable, "-c", program, str(state)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -121,3 +131,58 @@ def test_S_07_symbolic_link_at_the_lock_is_refused(tmp_path: Path) -> None:
         take(tmp_path)
 
     assert target.read_text() == "precious"
+
+
+def test_P_07_who_may_wait_gets_the_folder_when_it_is_free(tmp_path: Path) -> None:
+    """A step that waits goes on as soon as the process before it is gone."""
+    with holder(tmp_path) as process:
+        process.kill()
+        with exclusive(tmp_path, wait_s=60.0):
+            pass
+
+
+def test_P_07_waiting_ends_with_a_refusal(tmp_path: Path) -> None:
+    """Who waits in vain is told who holds the folder."""
+    with holder(tmp_path) as process, pytest.raises(BusyError, match=f"process {process.pid}"):  # noqa: SIM117
+        with exclusive(tmp_path, wait_s=0.1):
+            pass
+
+
+# --- runs at work -------------------------------------------------------------------------------------------------
+
+
+def test_P_07_run_at_work_is_seen_by_others_and_not_by_itself(tmp_path: Path) -> None:
+    """Another run knows of it and of its process; the run itself is not among the others."""
+    with holder(tmp_path, WORK_UNTIL_KILLED) as process:
+        assert runs_at_work(tmp_path, "run-2") == {"run-1": f"process {process.pid}"}
+        assert runs_at_work(tmp_path, "run-1") == {}
+
+
+def test_P_08_killed_run_is_no_longer_at_work(tmp_path: Path) -> None:
+    """After kill -9 the mark is there and means nothing; whoever looks clears it away."""
+    with holder(tmp_path, WORK_UNTIL_KILLED) as process:
+        process.kill()
+        process.wait(timeout=60)
+
+        assert list((tmp_path / "runs").iterdir()) != []
+        assert runs_at_work(tmp_path, "run-2") == {}
+        assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_run_that_ends_leaves_no_mark(tmp_path: Path) -> None:
+    """A run takes its mark away, also when it ends with an error."""
+
+    def work() -> None:
+        with at_work(tmp_path, "run-1"):
+            assert list(runs_at_work(tmp_path, "run-2")) == ["run-1"]
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        work()
+
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_nobody_is_at_work_in_a_new_folder(tmp_path: Path) -> None:
+    """A state folder that is not there yet has no runs."""
+    assert runs_at_work(tmp_path / "state", "run-1") == {}

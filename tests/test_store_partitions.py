@@ -93,7 +93,7 @@ def test_IN_06_stem_is_a_harmless_file_name(key: str) -> None:
 @example("a/b", "a_b")
 @example("a", "a ")
 def test_D_18_two_keys_never_share_a_stem(one: str, two: str) -> None:
-    """Keys that differ in case, in Unicode form or in characters no file name may hold still have files of their own."""
+    """Keys that differ in case, in Unicode form or in characters unfit for a file name have files of their own."""
     stems = [unicodedata.normalize("NFKC", file_stem(key)).casefold() for key in (one, two)]
 
     assert (stems[0] == stems[1]) == (one == two)
@@ -315,7 +315,7 @@ def test_D_11_old_partition_is_not_adopted_while_the_new_part_is_there(parts: Pa
     "found", [b"", b"one", b"onE\n", b"one\nmore"], ids=["emptied", "shorter", "changed", "longer"]
 )
 def test_D_10_changed_partition_is_not_adopted(tmp_path: Path, parts: Partitions, found: bytes) -> None:
-    """A finished file that is not byte for byte the committed one is not closed as ours, and not touched by the look."""
+    """A finished file that is not byte for byte the committed one is not taken for ours, nor touched by the look."""
     page = committed(parts, JOB, b"one\n")
     cut_to(parts, page)
     path = tmp_path / publish(parts, JOB, 1).path

@@ -20,7 +20,8 @@ from harvester.errors import (
     VerificationError,
 )
 from harvester.events import CampaignsDiscovered, HarvestFinished, HarvestStarted
-from harvester.model import Campaign, Discovery, Harvest, JobState
+from harvester.model import Action, Campaign, Discovery, Harvest, JobState
+from harvester.store.ledger import Ledger
 from harvester.store.lock import exclusive
 from harvester.store.manifest import write_manifest
 
@@ -94,15 +95,13 @@ async def _plan(bench: AccountBench, selection: Selection, harvest: Harvest) -> 
     again = (JobState.FAILED, JobState.DONE, JobState.SKIPPED) if selection.is_refresh else (JobState.FAILED,)
     await tools.offload_disk(partial(store.ledger.release, harvest))
     if selection.keys is None:
+        if harvest.discovery is not Discovery.NONE:
+            await _leave_to_others(bench, harvest)
         await _discover(bench, selection, harvest)
     await tools.offload_disk(partial(store.ledger.requeue, harvest, again))
     counts = await tools.offload_disk(partial(store.ledger.counts, harvest, is_plan_only=True))
-    others = await tools.offload_disk(partial(store.ledger.jobs_of_others, harvest))
-    if others and not counts[JobState.PENDING]:
-        raise BusyError(
-            f"{bench.name}: another run is at work on all open jobs of {harvest.date} ({others} jobs).",
-            "Nothing is left for this one; harvester status shows how far the other is.",
-        )
+    if not counts[JobState.PENDING]:
+        await _leave_to_others(bench, harvest)
     tools.emit(
         HarvestStarted(
             bench.name,
@@ -114,11 +113,28 @@ async def _plan(bench: AccountBench, selection: Selection, harvest: Harvest) -> 
     )
 
 
+async def _leave_to_others(bench: AccountBench, harvest: Harvest) -> None:
+    """Raise BusyError if the open jobs are in the hands of another run that is at work."""
+    jobs = await bench.tools.offload_disk(partial(bench.store.ledger.jobs_of_others, harvest))
+    if jobs:
+        runs = ", ".join((await bench.tools.offload_disk(bench.others)).values())
+        raise BusyError(
+            f"{bench.name}: another run ({runs}) is at work on {jobs} open jobs of {harvest.date}.",
+            "Nothing is left for this one; harvester status shows how far the other is.",
+        )
+
+
+def _plan_known(ledger: Ledger, harvest: Harvest, actions: Sequence[Action]) -> None:
+    """Take the campaigns of an earlier plan of this harvest into this run's plan, also for actions new to it."""
+    campaigns = dict.fromkeys(Campaign(job.campaign_key, job.parent_campaign_key) for job in ledger.jobs(harvest))
+    ledger.plan(harvest, campaigns, actions)
+
+
 async def _discover(bench: AccountBench, selection: Selection, harvest: Harvest) -> None:
     """Read the account's listing into the plan; once for a date, so that going on costs no call."""
     ledger, tools = bench.store.ledger, bench.tools
     if harvest.discovery is Discovery.WHOLE and not selection.is_refresh:
-        await tools.offload_disk(partial(ledger.plan_again, harvest, selection.actions))
+        await tools.offload_disk(partial(_plan_known, ledger, harvest, selection.actions))
         return
     await tools.offload_disk(partial(ledger.note_discovery, harvest, Discovery.PARTIAL))
     found = 0

@@ -10,7 +10,10 @@ from harvester.report.status import Status
 
 
 @click.command(name="budget")
-@click.option("--config", "config_path", type=click.Path(path_type=Path), default="config.toml", show_default=True)
+@click.option(
+    "--config", "config_path", type=click.Path(path_type=Path), default="config.toml", show_default=True,
+    help="The configuration file.",
+)  # fmt: skip
 @click.option("--json", "is_json", is_flag=True, help="JSON on standard output.")
 def command(config_path: Path, *, is_json: bool) -> None:
     """Show the calls used in the window, free now and next, the lockout, and the last lockouts.

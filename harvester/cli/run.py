@@ -132,7 +132,7 @@ async def _harvest(
     """Bring up what a run needs, harvest, and listen to signals meanwhile."""
     stop = Stop()
     try:
-        with this_machine() as machine:
+        with this_machine(store.database) as machine:
             async with Http() as http, open_tools(store, machine, stop, emit) as tools:
                 with _signals(stop, tools, selection.accounts, ending):
                     benches = [

@@ -37,7 +37,10 @@ LOCKOUTS_SHOWN_MAX = 10
 
 
 @click.command(name="status")
-@click.option("--config", "config_path", type=click.Path(path_type=Path), default="config.toml", show_default=True)
+@click.option(
+    "--config", "config_path", type=click.Path(path_type=Path), default="config.toml", show_default=True,
+    help="The configuration file.",
+)  # fmt: skip
 @click.option("--all", "is_all", is_flag=True, help="All dates, not just the newest.")
 @click.option("--json", "is_json", is_flag=True, help="JSON on standard output.")
 def command(config_path: Path, *, is_all: bool, is_json: bool) -> None:
@@ -67,7 +70,8 @@ def reading(settings: Settings) -> Iterator["Reader"]:
         raise ConfigError(f"{path}: there is no ledger yet.", "harvester run makes one.")
     database = Database(path)
     try:
-        yield Reader(settings, database)
+        with database.refusals():
+            yield Reader(settings, database)
     finally:
         database.close()
 

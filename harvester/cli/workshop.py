@@ -5,7 +5,7 @@ import random
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum, auto
@@ -75,7 +75,7 @@ def open_store(settings: Settings, clock: Clock) -> Iterator[Store]:
     try:
         adopt_boot(database, clock)
         parts.prepare()
-        with at_work(settings.state, run_id):
+        with at_work(settings.state, run_id), database.refusals():
             yield Store(database, Ledger(database, run_id, partial(runs_at_work, settings.state, run_id)), parts)
     finally:
         parts.close_all()
@@ -93,11 +93,11 @@ class Machine:
 
 
 @contextmanager
-def this_machine() -> Iterator[Machine]:
-    """Start the threads of a run; they end with the context."""
+def this_machine(database: Database) -> Iterator[Machine]:
+    """Start the threads of a run, one of which owns the ledger; they end with the context."""
     with ThreadPoolExecutor(1, "disk") as disk, ThreadPoolExecutor(None, "compute") as compute:
         rng = random.Random()  # noqa: S311  jitter needs no secrecy
-        yield Machine(SystemClock(), _offload_to(disk), _offload_to(compute), rng)
+        yield Machine(SystemClock(), _offload_to(disk, database.refusals), _offload_to(compute), rng)
 
 
 @asynccontextmanager
@@ -123,9 +123,15 @@ async def open_tools(store: Store, machine: Machine, stop: Stop, emit: Emit) -> 
             writing.cancel()
 
 
-def _offload_to(pool: ThreadPoolExecutor) -> Offload:
+def _offload_to(pool: ThreadPoolExecutor, guard: Callable[[], AbstractContextManager[None]] = nullcontext) -> Offload:
+    """Return what runs work in the pool's threads, each piece inside the `guard` that translates its errors."""
+
+    def guarded(work: Callable[[], T]) -> T:
+        with guard():
+            return work()
+
     def offload(work: Callable[[], T], /) -> "asyncio.Future[T]":
-        return asyncio.get_running_loop().run_in_executor(pool, work)
+        return asyncio.get_running_loop().run_in_executor(pool, guarded, work)
 
     return offload
 
@@ -168,6 +174,10 @@ class AccountBench:
         self.client = _client(name, settings, tools, http)
         # Made before any account runs: from then on the ledger belongs to the disk thread.
         self._callers = {endpoint: self._caller(endpoint) for endpoint in (RECIPIENTS, CAMPAIGNS)}
+
+    def others(self) -> dict[str, str]:
+        """Return the other runs that are at work on the state folder, each with its process."""
+        return runs_at_work(self._settings.state, self.store.ledger.run_id)
 
     def _emit_and_watch(self, event: Event) -> None:
         self._emit(event)

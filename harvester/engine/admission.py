@@ -8,8 +8,8 @@ stamps holds for the server.
 Source of both rules and their proofs: docs/budget.md.
 """
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -89,32 +89,30 @@ def _robust_start_s(quota: Quota, stamps: Sequence[float], from_s: float) -> flo
     at a stamp, or one window after a stamp. Phases that begin later than `from_s` count no more than the plain window
     rule has already admitted.
     """
-    room_calls = quota.tokens - 1
-    start_s = from_s
-    for before, current, begin_s in _phases(stamps, from_s, quota.window_s):
-        spare_calls = room_calls - (len(stamps) - current)
-        weighing_calls = current - before
-        if weighing_calls > spare_calls:
-            share = spare_calls / weighing_calls if spare_calls > 0 else 0.0
-            start_s = max(start_s, begin_s + quota.window_s * (1 - share))
-    return start_s
-
-
-def _phases(stamps: Sequence[float], now_s: float, window_s: float) -> Iterator[tuple[int, int, float]]:
-    """Yield the phases worth a look: the first call in the window before, the first in the present one, its begin."""
-    first = bisect_right(stamps, now_s - window_s)
-    before = bisect_left(stamps, stamps[first] - window_s) if first < len(stamps) else 0
-    for current in range(first, bisect_right(stamps, now_s)):
+    start_s, window_s = from_s, quota.window_s
+    spare_calls = quota.tokens - 1 - len(stamps)  # and as many as have left the present window
+    first, last = bisect_right(stamps, from_s - window_s), bisect_right(stamps, from_s)
+    before = bisect_right(stamps, from_s - 2 * window_s)
+    current = first
+    for leaving in range(before, first):  # a call about to leave the window before
+        begin_s = stamps[leaving] + window_s
+        while current < last and stamps[current] < begin_s:
+            current += 1
+        if current - leaving > spare_calls + current:
+            start_s = max(start_s, _leaves_room_s(begin_s, window_s, spare_calls + current, current - leaving))
+    for current in range(first, last):  # a call about to leave the present window
         begin_s = stamps[current]
         while stamps[before] < begin_s - window_s:
             before += 1
-        yield before, current, begin_s
-    current = first
-    for before in range(bisect_right(stamps, now_s - 2 * window_s), first):
-        begin_s = stamps[before] + window_s
-        while current < len(stamps) and stamps[current] < begin_s:
-            current += 1
-        yield before, current, begin_s
+        if current - before > spare_calls + current:
+            start_s = max(start_s, _leaves_room_s(begin_s, window_s, spare_calls + current, current - before))
+    return start_s
+
+
+def _leaves_room_s(begin_s: float, window_s: float, spare_calls: int, weighing_calls: int) -> float:
+    """Return when the weight of the calls before a window that began at `begin_s` has fallen to the spare ones."""
+    share = spare_calls / weighing_calls if spare_calls > 0 else 0.0
+    return begin_s + window_s * (1 - share)
 
 
 def _count_after(stamps: Sequence[float], moment_s: float) -> int:

@@ -52,7 +52,8 @@ def opens_s(state: Lockout, standing: Standing, even_gap_s: float) -> float:
         case LockoutPhase.HALF_OPEN:
             return max(standing.now_s, state.probe_until_s)
         case LockoutPhase.DRAIN | LockoutPhase.OPEN:
-            return max(standing.now_s, state.until_s)
+            still_out = standing.stamps[-1:] if state.phase is LockoutPhase.DRAIN else ()
+            return max(standing.now_s, state.until_s, *still_out)
 
 
 def probing(state: Lockout, probe_until_s: float) -> Lockout:

@@ -55,6 +55,8 @@ class CallBook:
         self._window = window
         self._clock = clock
         self._stamps: list[float] = []
+        self._own_out: set[int] = set()
+        self._unsure_until_s = 0.0  # until when a stamp matters that another process may have moved meanwhile
         self._last_id = 0
 
     def lease(self, job_id: int | None, hold_s: float, rule: Rule) -> Lease | float:
@@ -72,8 +74,8 @@ class CallBook:
             self._read_new()
             standing = self._standing()
             slot = rule(standing)
-            if slot.start_s > standing.now_s:
-                self._read_all()  # another process may have settled a call since
+            if slot.start_s > standing.now_s and standing.now_s < self._unsure_until_s:
+                self._read_all()
                 standing = self._standing()
                 slot = rule(standing)
             self._store_lockout(slot.lockout, standing)
@@ -106,7 +108,7 @@ class CallBook:
                     "UPDATE jobs SET codes = json_set(codes, ?, ifnull(json_extract(codes, ?), 0) + 1) WHERE id = ?",
                     (path, path, lease.job_id),
                 )
-            self._restamp(lease.stamp_s, stamp_s)
+            self._restamp(lease, stamp_s)
             return self._turned(turn)
 
     def cancel(self, lease: Lease, turn: Turn | None = None) -> Lockout:
@@ -115,7 +117,7 @@ class CallBook:
             connection.execute("DELETE FROM calls WHERE id = ?", (lease.id,))
             if lease.job_id is not None:
                 connection.execute("UPDATE jobs SET calls = calls - 1 WHERE id = ?", (lease.job_id,))
-            self._restamp(lease.stamp_s, None)
+            self._restamp(lease, None)
             return self._turned(turn or (lambda standing: standing.lockout))
 
     def record(self, record: LockoutRecord) -> None:
@@ -190,6 +192,7 @@ class CallBook:
         if lease_id % PRUNE_EVERY_CALLS == 0:
             self._prune(now_s)
         insort(self._stamps, stamp_s)
+        self._own_out.add(lease_id)
         self._last_id = lease_id
         return Lease(lease_id, job_id, stamp_s, is_probe=is_probe)
 
@@ -197,24 +200,32 @@ class CallBook:
         """Read the calls that other processes have started since; drop what no longer matters."""
         for row in self._rows("id > ?", self._last_id):
             insort(self._stamps, row["stamp_s"])
-            self._last_id = max(self._last_id, row["id"])
+            self._learn(row)
         del self._stamps[: bisect_right(self._stamps, self._clock.now_s() - self._window.memory_s)]
 
     def _read_all(self) -> None:
         rows = self._rows("stamp_s > ?", self._clock.now_s() - self._window.memory_s)
         self._stamps = sorted(row["stamp_s"] for row in rows)
-        self._last_id = max([self._last_id, *(row["id"] for row in rows)])
+        self._unsure_until_s = 0.0
+        for row in rows:
+            self._learn(row)
+
+    def _learn(self, row: sqlite3.Row) -> None:
+        self._last_id = max(self._last_id, row["id"])
+        if row["is_out"] and row["id"] not in self._own_out:
+            self._unsure_until_s = max(self._unsure_until_s, row["stamp_s"] + self._window.memory_s)
 
     def _rows(self, condition: str, value: float) -> list[sqlite3.Row]:
         return self._connection.execute(
-            f"SELECT id, stamp_s FROM calls WHERE account = ? AND endpoint = ? AND {condition}",
+            f"SELECT id, stamp_s, is_out FROM calls WHERE account = ? AND endpoint = ? AND {condition}",
             (*self._window.key, value),
         ).fetchall()
 
-    def _restamp(self, before_s: float, after_s: float | None) -> None:
+    def _restamp(self, lease: Lease, after_s: float | None) -> None:
         """Move one stamp in memory as it was moved in the file."""
-        index = bisect_left(self._stamps, before_s)
-        if index < len(self._stamps) and self._stamps[index] == before_s:
+        self._own_out.discard(lease.id)
+        index = bisect_left(self._stamps, lease.stamp_s)
+        if index < len(self._stamps) and self._stamps[index] == lease.stamp_s:
             del self._stamps[index]
         if after_s is not None:
             insort(self._stamps, after_s)

@@ -94,7 +94,7 @@ class Database:
             if not path.exists():
                 self._create()
             self._recognise()
-        with self._refusals():
+        with self.refusals():
             self.durable = self._connect(path, "FULL")
             self.brief = self._connect(path, "NORMAL")
             self._check_version()
@@ -107,7 +107,7 @@ class Database:
     @contextmanager
     def writing(self, connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         """One transaction: all of it, or nothing."""
-        with self._refusals():
+        with self.refusals():
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -131,7 +131,7 @@ class Database:
         for leftover in self.path.parent.glob(f"{draft.name}*"):
             leftover.unlink()
         draft.touch(mode=FILE_MODE)
-        with self._refusals():
+        with self.refusals():
             connection = self._connect(draft, "FULL")
             connection.executescript(SCHEMA)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -161,8 +161,13 @@ class Database:
             )
 
     @contextmanager
-    def _refusals(self) -> Iterator[None]:
-        """Translate what SQLite refuses; its messages name no values of ours."""
+    def refusals(self) -> Iterator[None]:
+        """Translate what SQLite refuses; its messages name no values of ours.
+
+        Raises:
+            DiskError: full, locked, or not to be read.
+            VerificationError: damaged.
+        """
         try:
             yield
         except sqlite3.OperationalError as error:

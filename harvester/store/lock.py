@@ -18,6 +18,8 @@ HOLDER_BYTES_MAX = 200
 LOOK_AGAIN_S = 0.05
 """How often a lock that another process holds is tried again."""
 
+JUST_STARTING = "just starting"
+
 REMEDY = "Wait for it to end, or give this run a state folder and accounts of its own."
 
 
@@ -54,12 +56,18 @@ def at_work(state: Path, run_id: str) -> Iterator[None]:
     path = _mark(state, run_id)
     file = _open(path)
     try:
-        if not _take(file):
-            raise BusyError(f"Run {run_id} is at work already ({_holder(file)}).", REMEDY)
+        while not _take(file) or not _is_at(file, path):
+            # A look at the marks may hold it for a moment, and clear it: then it is made anew.
+            if _is_at(file, path) and (holder := _holder(file)) != JUST_STARTING:
+                raise BusyError(f"Run {run_id} is at work already ({holder}).", REMEDY)
+            os.close(file)
+            file = _open(path)
         _sign(path, file)
-        yield
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
     finally:
-        path.unlink(missing_ok=True)
         os.close(file)
 
 
@@ -81,6 +89,14 @@ def runs_at_work(state: Path, run_id: str) -> dict[str, str]:
         finally:
             os.close(file)
     return runs
+
+
+def _is_at(file: int, path: Path) -> bool:
+    """Whether the path still leads to this file."""
+    try:
+        return os.path.samestat(os.fstat(file), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def _mark(state: Path, run_id: str) -> Path:
@@ -108,4 +124,4 @@ def _sign(path: Path, file: int) -> None:
 
 
 def _holder(file: int) -> str:
-    return os.pread(file, HOLDER_BYTES_MAX, 0).decode("ascii", "replace").strip() or "just starting"
+    return os.pread(file, HOLDER_BYTES_MAX, 0).decode("ascii", "replace").strip() or JUST_STARTING

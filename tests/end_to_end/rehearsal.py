@@ -20,7 +20,7 @@ from harvester.simulator.world import ACTIONS, Campaign, Kind, World
 
 CLIENT_ID = "1000.PRACTICE"
 DATE = "2026-01-15"
-TIMEOUT_S = 40.0
+TIMEOUT_S = 30.0
 """Far beyond what any of these runs takes; a hang becomes a failing test."""
 
 CONCURRENCY = 8

@@ -86,6 +86,36 @@ async def test_xml_brings_the_same_people_as_json(rehearse: Rehearse) -> None:
         assert [record["email"] for record in records] == [contact.email for contact in people]
 
 
+async def test_R_13_a_night_and_a_backfill_share_one_budget(rehearse: Rehearse) -> None:
+    """Two runs at once on one state folder: both complete, and together they stay within the limit."""
+    rehearsal = await rehearse(night(campaigns=60, calls=60))
+    night_run = await rehearsal.start_run("--action", "sentcontacts")
+    await night_run.event("job.done")
+    backfill = await rehearsal.start("run", "--as-of", "2026-01-14", "--action", "openedcontacts")
+
+    ends = await night_run.ended(), await backfill.ended()
+
+    assert [ended.code for ended in ends] == [0, 0], ends
+    assert_is_truth(rehearsal, actions=("sentcontacts",))
+    assert (rehearsal.date_folder.parent / "dt=2026-01-14" / "_SUCCESS").exists()
+    assert rehearsal.total("lockouts") == 0
+    assert rehearsal.worst_window_calls() <= 59
+
+
+async def test_another_action_of_the_same_date_is_harvested_too(rehearse: Rehearse) -> None:
+    """That a date is complete for one action says nothing of the next one asked for; its listing is not read again."""
+    rehearsal = await rehearse(Options(time_scale=50.0, world=WorldOptions(campaigns=3, recipients=40)))
+    await rehearsal.run("--action", "sentcontacts")
+    listing_calls = rehearsal.sheet("recentcampaigns")["calls"]
+
+    ended = await rehearsal.run("--action", "openedcontacts")
+
+    assert ended.code == 0, ended.stderr
+    assert_is_truth(rehearsal, actions=("sentcontacts", "openedcontacts"))
+    assert_is_whole(rehearsal)
+    assert rehearsal.sheet("recentcampaigns")["calls"] == listing_calls
+
+
 def _partitions(files: dict[str, bytes]) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if "/action=" in name}
 

@@ -9,7 +9,7 @@ from simulation.on_disk import opened_ledger, require, world_of
 
 from harvester.cli.workshop import LEDGER_FILE, RECIPIENTS, quota_of
 from harvester.engine.admission import Admission
-from harvester.events import LockoutOpened
+from harvester.events import JobFailed, LockoutOpened, PageStored
 from harvester.model import JobState
 from harvester.simulator.options import Counting
 from harvester.simulator.world import Kind
@@ -34,15 +34,15 @@ def check(night: Night) -> None:
         ViolationError: something is not as promised.
     """
     for invariant in (
-        _every_job_ended_as_it_must,
-        _manifest_and_ledger_agree,
-        _nothing_lies_about,
         _no_window_holds_too_many_calls,
         _no_lockout_is_our_fault,
         _a_lock_is_met_by_few_calls,
-        _few_calls_are_wasted,
         _few_tokens_are_asked_for,
+        _few_calls_are_wasted,
         _the_night_ends_in_time,
+        _every_job_ended_as_it_must,
+        _manifest_and_ledger_agree,
+        _nothing_lies_about,
         _nothing_is_left_running,
         _nothing_secret_is_told,
     ):
@@ -72,8 +72,13 @@ def _every_job_ended_as_it_must(night: Night) -> None:
             for action in night.settings.harvest.actions
         }
         found = {(job.campaign_key, job.action): job.state for job in _jobs(night, account)}
-        wrong = {name: found.get(name) for name in expected.keys() | found.keys() if found.get(name) != expected.get(name)}
-        require(not wrong, f"P2: {len(wrong)} jobs of {account} are not where they must be: {sorted(map(str, wrong.items()))[:2]}")
+        wrong = {
+            name: found.get(name) for name in expected.keys() | found.keys() if found.get(name) != expected.get(name)
+        }
+        require(
+            not wrong,
+            f"P2: {len(wrong)} jobs of {account} are not where they must be: {sorted(map(str, wrong.items()))[:2]}",
+        )
 
 
 def _manifest_and_ledger_agree(night: Night) -> None:
@@ -89,40 +94,46 @@ def _manifest_and_ledger_agree(night: Night) -> None:
 
 
 def _nothing_lies_about(night: Night) -> None:
-    """No part outlives a complete harvest, and no draft of a file."""
+    """No part with rows in it outlives a complete harvest, and no draft of a file."""
     drafts = [path.name for path in night.folder.rglob("*draft*")]
     require(not drafts, f"P4: left over: {drafts}")
-    parts = [path.name for path in (night.settings.output / "_parts").iterdir()]
+    parts = [path.name for path in (night.settings.output / "_parts").iterdir() if path.stat().st_size]
     require(not parts or night.exit_codes[-1] != 0, f"P4: parts left over: {parts}")
 
 
 def _no_window_holds_too_many_calls(night: Night) -> None:
     """Our own calls stay within the tokens, however they are counted."""
-    quota = quota_of(night.settings)
+    quota, slept_calls = quota_of(night.settings), _calls_that_slept(night)
     ways = list(Counting) if quota.admission is Admission.ROBUST else [Counting.SLIDING, Counting.FIXED, Counting.LEAKY]
     for account in night.scenario.accounts:
         worst_calls = _our_sheet(night, account, RECIPIENTS).get("worst_calls", {})
         for way in ways:
             level_calls = worst_calls.get(way.value, 0)
-            is_kept = level_calls <= quota.tokens + LEVEL_TOLERANCE_CALLS
+            is_kept = level_calls <= quota.tokens + slept_calls + LEVEL_TOLERANCE_CALLS
             require(is_kept, f"P1: {level_calls} of {quota.tokens} calls in a window ({way})")
+
+
+def _calls_that_slept(night: Night) -> int:
+    """Count the calls that may have had their lease before a suspend and have left after it: the lease ran out."""
+    return night.settings.harvest.concurrency if night.scenario.suspends else 0
 
 
 def _no_lockout_is_our_fault(night: Night) -> None:
     """Where nobody else calls, the server never locks."""
     lockouts = night.wire.zoho.referee.report()["totals"]["lockouts"]
-    require(night.scenario.foreign_at_s or not lockouts, f"P1: {lockouts} lockouts, all ours")
+    is_excused = night.scenario.foreign_at_s or _calls_that_slept(night)
+    require(is_excused or not lockouts, f"P1: {lockouts} lockouts, all ours")
 
 
 def _a_lock_is_met_by_few_calls(night: Night) -> None:
-    """Each time a lock is met it costs the calls in flight; the pause is long enough, so it is met once a lock."""
-    met = sum(isinstance(event, LockoutOpened) for _, event in night.events)
-    bound = (met + night.kills) * night.settings.harvest.concurrency
+    """A lock costs the calls in flight and a probe; the pause is long enough, so the probe does not meet it again."""
+    opened = [event for _, event in night.events if isinstance(event, LockoutOpened)]
+    bound = (len(opened) + night.kills) * night.settings.harvest.concurrency + night.wire.answers_lost
     calls = night.wire.ours.report()["totals"]["calls_into_lock"]
-    require(calls <= bound, f"lockout: {calls} calls into locks that were met {met} times")
-    if not (night.kills or night.scenario.suspends):
-        locks = len(night.scenario.foreign_at_s) * len(night.scenario.accounts)
-        require(met <= locks, f"lockout: met {met} times, {locks} locks: a pause was too short")
+    require(calls <= bound, f"lockout: {calls} calls into locks that were met {len(opened)} times")
+    if not night.kills:
+        level, bursts = max((event.level for event in opened), default=0), len(night.scenario.foreign_at_s)
+        require(level <= bursts, f"lockout: level {level} after {bursts} bursts: a pause was too short")
 
 
 def _few_calls_are_wasted(night: Night) -> None:
@@ -132,11 +143,18 @@ def _few_calls_are_wasted(night: Night) -> None:
         wasted.update(_our_sheet(night, account, RECIPIENTS).get("wasted", {}))
     repeated = wasted["page-repeated"] + wasted["end-repeated"]
     cut_short = sum(code not in {0, 3} for code in night.exit_codes)
-    bound = night.wire.answers_lost + cut_short * night.settings.harvest.concurrency
+    bound = night.wire.answers_lost + cut_short * night.settings.harvest.concurrency + _pages_of_failed_jobs(night)
     require(repeated <= bound, f"waste: {repeated} pages fetched again, {bound} can be explained")
     if night.scenario.is_quiet:
         surplus = {kind: calls for kind, calls in wasted.items() if kind not in {"error-6601", "error-6607"}}
         require(not surplus, f"waste: {surplus} on a quiet night")
+
+
+def _pages_of_failed_jobs(night: Night) -> int:
+    """Count the pages of jobs that were given up: a later run fetches them again from the first."""
+    failed = {(event.campaign_key, event.action) for _, event in night.events if isinstance(event, JobFailed)}
+    pages = [event for _, event in night.events if isinstance(event, PageStored)]
+    return sum((page.campaign_key, page.action) in failed for page in pages)
 
 
 def _few_tokens_are_asked_for(night: Night) -> None:
@@ -146,9 +164,18 @@ def _few_tokens_are_asked_for(night: Night) -> None:
     for account in night.scenario.accounts:
         sheet = _our_sheet(night, account, "token")
         refused = sum(_our_sheet(night, account, RECIPIENTS).get("kinds", {}).get(kind, 0) for kind in UNAUTHORIZED)
-        bound = night.ended_at_s / (0.9 * token_life_s) + 1 + refused + steps + len(night.exit_codes)
+        bound = (
+            night.ended_at_s / (0.9 * token_life_s)
+            + 1
+            + refused
+            + steps
+            + len(night.exit_codes)
+            + night.wire.answers_lost
+        )
         kinds = sheet.get("kinds", {})
-        require(kinds.get("token-issued", 0) <= bound, f"tokens: {kinds} in {night.ended_at_s:.0f} s, bound {bound:.0f}")
+        require(
+            kinds.get("token-issued", 0) <= bound, f"tokens: {kinds} in {night.ended_at_s:.0f} s, bound {bound:.0f}"
+        )
         require("token-denied" not in kinds or steps, f"tokens: {kinds}")
 
 
@@ -156,7 +183,8 @@ UNAUTHORIZED = ("unauthorized", "fault-unauthorized")
 
 
 def _the_night_ends_in_time(night: Night) -> None:
-    """With nothing in the way the budget is never idle."""
+    """Every night ends; and with nothing in the way the budget is never idle."""
+    require(night.is_over, f"P3: after {len(night.exit_codes)} runs and {night.ended_at_s:.0f} s it is not over")
     if not night.scenario.is_quiet:
         return
     quota, network = quota_of(night.settings), night.scenario.server.network
@@ -180,4 +208,3 @@ def _nothing_secret_is_told(night: Night) -> None:
     files = [path.read_bytes() for path in night.settings.state.glob(f"{LEDGER_FILE}*")]
     for canary in (*SECRETS, *night.wire.secrets, "@recipients.example"):
         require(not any(canary.encode() in text for text in (told, *files)), "P5: a secret or an address was told")
-

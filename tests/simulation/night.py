@@ -9,7 +9,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -38,9 +38,9 @@ DATE = dt.date(2026, 3, 1)
 WALL_START_S = 1_772_323_200.0
 """The wall clock at the beginning: midnight of that date, UTC."""
 
-RUNS_MAX = 60
-NIGHT_S_MAX = 4 * 86_400.0
-"""A night that is not complete by then never will be."""
+RUNS_MAX = 100
+NIGHT_S_MAX = 57_600.0
+"""Sixteen hours: four in which things go wrong, and the longest row of pauses that the engine knows."""
 
 RETRY_PAUSE_S = 600.0
 """The operator's timer: a run that ended early is started again so much later."""
@@ -66,6 +66,9 @@ class Night:
         events: of all runs, each with its moment in true seconds.
         leaked_tasks: names of tasks that outlived their run.
         loop_errors: what nobody caught.
+        started_at_s: when each run was started, in true seconds.
+        ended_at_s: when the last one ended.
+        is_over: whether there was nothing left to do by then.
     """
 
     scenario: Scenario
@@ -77,8 +80,9 @@ class Night:
     events: list[tuple[float, Event]] = field(default_factory=list)
     leaked_tasks: list[str] = field(default_factory=list)
     loop_errors: list[str] = field(default_factory=list)
-    ended_at_s: float = 0.0
     started_at_s: list[float] = field(default_factory=list)
+    ended_at_s: float = 0.0
+    is_over: bool = False
 
     @property
     def kills(self) -> int:
@@ -114,10 +118,13 @@ async def _play(scenario: Scenario, folder: Path, after_run: Look) -> Night:
     night = Night(scenario, folder, _settings(scenario, folder), Wire(scenario.server, clock, scenario.outages), clock)
     loop.set_exception_handler(lambda _, context: night.loop_errors.append(str(context.get("message"))))
     disturbances = [asyncio.create_task(each, name="disturbance") for each in _disturbances(night)]
-    async with asyncio.timeout(NIGHT_S_MAX):
-        while not await _is_over(night):
-            await _process(night, after_run)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(NIGHT_S_MAX):
+            while not await _is_over(night):
+                await _process(night, after_run)
+            night.is_over = True
     night.ended_at_s = clock.true_s()
+    night.wire.life.end()
     for task in disturbances:
         task.cancel()
     await night.wire.settle_down()
@@ -262,8 +269,7 @@ def _disturbances(night: Night) -> Iterator[Coroutine[None, None, None]]:
 
     async def suspend(at_s: float, length_s: float) -> None:
         await asyncio.sleep(at_s)
-        await wire.settle_down()
-        clock.suspend(length_s)
+        await wire.settle_down(lambda: clock.suspend(length_s))
 
     yield from (foreign(at_s) for at_s in scenario.foreign_at_s)
     yield from (wall_step(at_s, by_s) for at_s, by_s in scenario.wall_steps)

@@ -5,7 +5,7 @@ A call that left arrives and counts, whatever becomes of the process that sent i
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -85,7 +85,9 @@ class Wire:
         self.answers_lost += 1
         try:
             async with asyncio.timeout(timeout_s):
-                answer = await self._exchange(Request(path, {**params, **(form or {})}, {"authorization": authorization}))
+                answer = await self._exchange(
+                    Request(path, {**params, **(form or {})}, {"authorization": authorization})
+                )
         except TimeoutError:
             raise TransportError(FailureKind.LOST, f"{host}: no whole answer in time", is_sent=True) from None
         self.life.step()
@@ -99,11 +101,12 @@ class Wire:
             for _ in range(calls):
                 self.zoho.answer(request, self._clock.true_s())
 
-    async def settle_down(self) -> None:
-        """Have every call that is on its way arrive now."""
+    async def settle_down(self, then: Callable[[], None] = lambda: None) -> None:
+        """Have every call that is on its way arrive now, and do `then` while none is on its way."""
         self._hurry.set()
-        if self.journeys:
+        while self.journeys:
             await asyncio.wait(self.journeys)
+        then()
         self._hurry.clear()
 
     async def _exchange(self, request: Request) -> Answer:

@@ -1,0 +1,101 @@
+"""Runs side by side: real processes, the kernel's own locks."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from factories import DATE
+
+from harvester.errors import BusyError
+from harvester.model import Action, Campaign, JobState
+from harvester.store.database import Database
+from harvester.store.ledger import Ledger
+from harvester.store.lock import at_work, exclusive, runs_at_work
+
+AT_WORK_UNTIL_KILLED = """
+import sys
+from pathlib import Path
+from harvester.store.lock import at_work
+
+with at_work(Path(sys.argv[1]), sys.argv[2]):
+    print("at work", flush=True)
+    sys.stdin.read()
+"""
+
+
+def other_run(state: Path, run_id: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", AT_WORK_UNTIL_KILLED, str(state), run_id]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "at work\n"
+    return process
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    process.kill()
+    process.communicate()
+
+
+def test_P_08_run_at_work_is_known_by_its_process_until_it_dies(tmp_path: Path) -> None:
+    """A run is at work exactly as long as its process lives, however it dies; its mark is then cleared."""
+    process = other_run(tmp_path, "run-a")
+    try:
+        assert runs_at_work(tmp_path, "run-b") == {"run-a": f"process {process.pid}"}
+    finally:
+        end(process)
+
+    assert runs_at_work(tmp_path, "run-b") == {}
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_own_run_is_no_other(tmp_path: Path) -> None:
+    """A run does not see itself, and leaves nothing behind."""
+    with at_work(tmp_path, "run-a"):
+        assert runs_at_work(tmp_path, "run-a") == {}
+        with pytest.raises(BusyError, match="at work already"), at_work(tmp_path, "run-a"):
+            pass
+
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_exclusive_gives_up_after_its_wait(tmp_path: Path) -> None:
+    """Who waits for the state folder is told who holds it when the wait is over."""
+    with exclusive(tmp_path), pytest.raises(BusyError, match="process"), exclusive(tmp_path, wait_s=0.1):
+        pass
+
+
+def test_P_07_jobs_of_a_live_run_are_left_to_it(tmp_path: Path) -> None:
+    """A second run plans what the first does not have, claims none of its jobs and does not release them."""
+    database = Database(tmp_path / "ledger.sqlite")
+    first = Ledger(database, "run-a")
+    second = Ledger(database, "run-b", live_runs=lambda: {"run-a"})
+    harvest = first.open_harvest("acme", DATE)
+    first.plan(harvest, [Campaign("k1"), Campaign("k2")], [Action.SENT])
+    (in_hand,) = first.claim(harvest, limit=1, now_s=0)
+
+    second.plan(harvest, [Campaign("k1"), Campaign("k2"), Campaign("k3")], [Action.SENT])
+    second.plan_again(harvest, [Action.SENT])
+    second.release(harvest)
+
+    assert [claimed.job.campaign.key for claimed in second.claim(harvest, limit=9, now_s=0)] == ["k3"]
+    assert second.jobs_of_others(harvest) == 2
+    assert first.counts(harvest, is_plan_only=True)[JobState.RUNNING] == 1
+    assert in_hand.job.campaign.key == "k1"
+    database.close()
+
+
+def test_P_03_jobs_of_a_dead_run_are_taken_over(tmp_path: Path) -> None:
+    """When the other run is gone, its jobs, also those it was at, go to whoever plans them."""
+    database = Database(tmp_path / "ledger.sqlite")
+    dead, heir = Ledger(database, "run-a"), Ledger(database, "run-b")
+    harvest = dead.open_harvest("acme", DATE)
+    dead.plan(harvest, [Campaign("k1"), Campaign("k2")], [Action.SENT])
+    dead.claim(harvest, limit=1, now_s=0)
+
+    heir.plan(harvest, [Campaign("k1"), Campaign("k2")], [Action.SENT])
+    heir.release(harvest)
+
+    assert len(heir.claim(harvest, limit=9, now_s=0)) == 2
+    assert heir.jobs_of_others(harvest) == 0
+    database.close()
