@@ -158,7 +158,7 @@ def test_json_is_one_line_with_stable_keys() -> None:
     parsed = json.loads(text)
 
     assert text.count(b"\n") == 1
-    assert list(parsed) == ["harvests", "budgets"]
+    assert list(parsed) == ["harvests", "budgets", "lockouts"]
     harvest_keys = ["account", "date", "jobs", "rows", "bytes", "calls", "problems", "waiting"]
     assert list(parsed["harvests"][0]) == harvest_keys
     budget_keys = ["account", "endpoint", "calls_used", "calls_free", "next_slot_s", "lockout_until"]

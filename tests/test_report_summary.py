@@ -124,7 +124,15 @@ def test_json_keys_are_stable() -> None:
     ]
     (account,) = parsed["accounts"]
     assert list(account) == ["account", "date", "jobs", "rows", "bytes", "calls", "not_done"]
-    assert list(account["not_done"][0]) == ["campaign_key", "action", "jobs", "code", "reason", "remedy"]
+    assert list(account["not_done"][0]) == [
+        "campaign_key",
+        "action",
+        "jobs",
+        "code",
+        "reason",
+        "remedy",
+        "campaigns",
+    ]
     assert account["jobs"] == {"done": 530, "skipped": 10}
 
 

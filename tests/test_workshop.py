@@ -7,6 +7,7 @@ import pytest
 from test_zoho_loopback import answer, scripted
 
 from harvester.cli.workshop import AccountBench, open_store, open_tools, this_machine
+from harvester.clock import SystemClock
 from harvester.engine.stop import Stop
 from harvester.model import Action, Failure, FailureKind, PageRequest
 from harvester.settings import Settings
@@ -39,7 +40,7 @@ async def test_A_05_signs_of_a_lockout_that_are_set_reach_the_client(
                 "budget": signs,
             }
         )
-        with this_machine() as machine, open_store(settings, machine.clock) as store:
+        with open_store(settings, SystemClock()) as store, this_machine(store.database) as machine:
             async with open_tools(store, machine, Stop(), lambda _: None) as tools:
                 bench = AccountBench("acme", settings, store, tools, http)
                 outcome = await bench.client.recipients(PageRequest("3zabc", Action.SENT, 1, 500))

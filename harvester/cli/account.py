@@ -20,8 +20,7 @@ from harvester.errors import (
     VerificationError,
 )
 from harvester.events import CampaignsDiscovered, HarvestFinished, HarvestStarted
-from harvester.model import Action, Campaign, Discovery, Harvest, JobState
-from harvester.store.ledger import Ledger
+from harvester.model import Campaign, Discovery, Harvest, JobState
 from harvester.store.lock import exclusive
 from harvester.store.manifest import write_manifest
 
@@ -124,17 +123,11 @@ async def _leave_to_others(bench: AccountBench, harvest: Harvest) -> None:
         )
 
 
-def _plan_known(ledger: Ledger, harvest: Harvest, actions: Sequence[Action]) -> None:
-    """Take the campaigns of an earlier plan of this harvest into this run's plan, also for actions new to it."""
-    campaigns = dict.fromkeys(Campaign(job.campaign_key, job.parent_campaign_key) for job in ledger.jobs(harvest))
-    ledger.plan(harvest, campaigns, actions)
-
-
 async def _discover(bench: AccountBench, selection: Selection, harvest: Harvest) -> None:
     """Read the account's listing into the plan; once for a date, so that going on costs no call."""
     ledger, tools = bench.store.ledger, bench.tools
     if harvest.discovery is Discovery.WHOLE and not selection.is_refresh:
-        await tools.offload_disk(partial(_plan_known, ledger, harvest, selection.actions))
+        await tools.offload_disk(partial(ledger.plan_again, harvest, selection.actions))
         return
     await tools.offload_disk(partial(ledger.note_discovery, harvest, Discovery.PARTIAL))
     found = 0

@@ -1,8 +1,8 @@
 """How a run ended: from counts, troubles and signals to an exit code and a summary."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby, islice
 from signal import Signals
 
 from harvester.cli.selection import Selection
@@ -17,6 +17,9 @@ SIGNAL_BASE = 128
 
 PRIVILEGE_CODES = frozenset({"6607", "6601"})
 """If these are all that an account ever answers, it is the account that lacks the privilege, not a campaign."""
+
+PROBLEMS_MAX = 1_000
+"""Campaigns named one by one; the manifest names all."""
 
 WORDS = {
     0: "complete",
@@ -99,10 +102,19 @@ def _account_summary(ledger: Ledger, harvest: Harvest, calls: int) -> AccountSum
     )
 
 
-def problems(jobs: Iterable[JobReport]) -> Iterable[Problem]:
-    """Yield what failed, the jobs of one campaign that failed for one reason as one."""
-    by_cause = groupby(jobs, key=lambda job: (job.campaign_key, job.code, job.reason, job.remedy))
-    for (key, code, reason, remedy), group in by_cause:
-        actions = [job.action for job in group]
-        action = actions[0] if len(actions) == 1 else None
-        yield Problem(key, action, len(actions), code or "", reason or "", remedy or "")
+def problems(jobs: Iterable[JobReport]) -> Iterator[Problem]:
+    """Yield what failed: campaign by campaign, and from `PROBLEMS_MAX` on by cause, so that memory stays flat."""
+    causes = groupby(jobs, key=lambda job: (job.campaign_key, job.code, job.reason, job.remedy))
+    by_campaign = (_problem(key, code, reason, remedy, list(group)) for (key, code, reason, remedy), group in causes)
+    yield from islice(by_campaign, PROBLEMS_MAX)
+    rest: dict[tuple[str, str, str], Problem] = {}
+    for problem in by_campaign:
+        cause = (problem.code, problem.reason, problem.remedy)
+        so_far = rest.get(cause, Problem("", None, 0, *cause, campaigns=0))
+        rest[cause] = replace(so_far, jobs=so_far.jobs + problem.jobs, campaigns=so_far.campaigns + 1)
+    yield from rest.values()
+
+
+def _problem(key: str, code: str | None, reason: str | None, remedy: str | None, jobs: Sequence[JobReport]) -> Problem:
+    action = jobs[0].action if len(jobs) == 1 else None
+    return Problem(key, action, len(jobs), code or "", reason or "", remedy or "")

@@ -76,7 +76,7 @@ def command(config_path: Path, *, is_json: bool, is_verbose: bool, on_lockout: s
     summary = run(settings, selection, manner)
     quiet(sys.stderr).writelines(f"{line}\n" for line in sentences(summary))
     if is_json:
-        click.echo(to_json(summary), nl=False)
+        quiet(sys.stdout).write(to_json(summary).decode())
     return summary.exit_code
 
 

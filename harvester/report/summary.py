@@ -15,15 +15,16 @@ PROBLEM_LINES_MAX = 10
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Jobs of one campaign that are not done, and why.
+    """Jobs of one campaign, or of several for one reason, that are not done.
 
     Attributes:
-        campaign_key: of which campaign.
+        campaign_key: of which campaign; empty if of several.
         action: of which action; None if of all that were asked for.
         jobs: how many jobs that are.
         code: the API's code, or the short name of the failure.
         reason: what it means, redacted.
         remedy: what a person can do; may be empty.
+        campaigns: how many campaigns that are.
     """
 
     campaign_key: str
@@ -32,6 +33,7 @@ class Problem:
     code: str
     reason: str
     remedy: str
+    campaigns: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +114,12 @@ def to_json(summary: RunSummary) -> bytes:
 
 def _problem_line(group: list[Problem]) -> str:
     first = group[0]
-    keys = {problem.campaign_key for problem in group}
-    which = f" ({short_key(first.campaign_key)})" if len(keys) == 1 else ""
+    keys = {problem.campaign_key for problem in group if problem.campaign_key}
+    campaigns = len(keys) + sum(problem.campaigns for problem in group if not problem.campaign_key)
+    which = f" ({short_key(first.campaign_key)})" if campaigns == len(keys) == 1 else ""
     jobs = counted(sum(problem.jobs for problem in group), "job")
     why = f"{first.code} {first.reason}".rstrip(". ")
-    line = f"{counted(len(keys), 'campaign')}{which}, {jobs}: {why}"
+    line = f"{counted(campaigns, 'campaign')}{which}, {jobs}: {why}"
     return f"{line} - {first.remedy}" if first.remedy else line
 
 

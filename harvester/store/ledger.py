@@ -107,22 +107,21 @@ class Ledger:
 
     def open_harvest(self, account: str, date: dt.date) -> Harvest:
         """Return the harvest of an account and date, made if there is none yet."""
+        known = self._harvest(account, date)
+        if known is not None:
+            return known
         with self._writing() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO harvests (account, date) VALUES (?, ?)", (account, date.isoformat())
-            )
             row = connection.execute(
-                "SELECT id, discovery FROM harvests WHERE account = ? AND date = ?", (account, date.isoformat())
+                "INSERT INTO harvests (account, date) VALUES (?, ?)"
+                " ON CONFLICT DO UPDATE SET date = excluded.date RETURNING *",
+                (account, date.isoformat()),
             ).fetchone()
-        return Harvest(row["id"], account, date, Discovery(row["discovery"]))
+        return _harvest_of(row)
 
     def harvests(self) -> list[Harvest]:
         """Return all harvests, newest date first."""
         rows = self._connection.execute("SELECT * FROM harvests ORDER BY date DESC, account").fetchall()
-        return [
-            Harvest(row["id"], row["account"], dt.date.fromisoformat(row["date"]), Discovery(row["discovery"]))
-            for row in rows
-        ]
+        return [_harvest_of(row) for row in rows]
 
     # --- planning ---------------------------------------------------------------------------------------------------
 
@@ -148,12 +147,14 @@ class Ledger:
                 )
 
     def plan_again(self, harvest: Harvest, actions: Sequence[Action]) -> None:
-        """Take all campaigns of an earlier plan of this harvest into this run's plan."""
-        marks = ", ".join("?" * len(actions))
+        """Take all campaigns of an earlier plan of this harvest into this run's plan, also for actions new to them."""
+        live = self._live()
         with self._writing() as connection:
-            connection.execute(
-                f"UPDATE jobs SET run_id = ? WHERE harvest_id = ? AND action IN ({marks}) AND {NOT_LIVE}",
-                (self.run_id, harvest.id, *actions, self._live()),
+            connection.executemany(
+                "INSERT INTO jobs (harvest_id, campaign_id, action, run_id)"
+                " SELECT DISTINCT harvest_id, campaign_id, ?, ? FROM jobs WHERE harvest_id = ?"
+                f" ON CONFLICT DO UPDATE SET run_id = excluded.run_id WHERE {NOT_LIVE}",
+                ((action, self.run_id, harvest.id, live) for action in actions),
             )
 
     def note_discovery(self, harvest: Harvest, discovery: Discovery) -> None:
@@ -355,6 +356,12 @@ class Ledger:
     def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
         return self._database.writing(self._connection)
 
+    def _harvest(self, account: str, date: dt.date) -> Harvest | None:
+        row = self._connection.execute(
+            "SELECT * FROM harvests WHERE account = ? AND date = ?", (account, date.isoformat())
+        ).fetchone()
+        return _harvest_of(row) if row else None
+
     def _live(self) -> str:
         """Return the runs at work now as the JSON list that `NOT_LIVE` takes."""
         return orjson.dumps(sorted(self._live_runs())).decode()
@@ -389,6 +396,10 @@ class Ledger:
         row = connection.execute("SELECT state FROM jobs WHERE id = ?", (job.id,)).fetchone()
         self._check(JobState(row["state"]), to)
         connection.execute("UPDATE jobs SET state = ? WHERE id = ?", (to, job.id))
+
+
+def _harvest_of(row: sqlite3.Row) -> Harvest:
+    return Harvest(row["id"], row["account"], dt.date.fromisoformat(row["date"]), Discovery(row["discovery"]))
 
 
 def new_run_id() -> str:

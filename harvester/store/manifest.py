@@ -6,6 +6,7 @@ and so readable by `jq` and flat in memory however many jobs there are.
 
 import os
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import orjson
@@ -16,6 +17,9 @@ from harvester.store.disk import FILE_MODE, disk_errors, make_folder, sync_folde
 from harvester.store.ledger import JobReport, Ledger
 
 MANIFEST_VERSION = 1
+
+SIGNATURE = ("written_at", "run_id", "harvester_version")
+"""What says who wrote a manifest and when, not what it holds."""
 
 
 def write_manifest(output: Path, ledger: Ledger, harvest: Harvest, written_at: str) -> Path:
@@ -44,11 +48,32 @@ def write_manifest(output: Path, ledger: Ledger, harvest: Harvest, written_at: s
             file.writelines(_lines(ledger, harvest, is_complete=is_complete, written_at=written_at))
             file.flush()
             os.fsync(file.fileno())
-        draft.rename(target)
+        if _tells_the_same(draft, target):
+            draft.unlink()
+        else:
+            draft.rename(target)
         if is_complete:
             success.touch(mode=FILE_MODE)
         sync_folder(folder)
     return target
+
+
+def _tells_the_same(draft: Path, target: Path) -> bool:
+    """Whether two manifests differ in nothing but who wrote them when: then the older one stays as it is."""
+    if not target.is_file():
+        return False
+    with draft.open("rb") as new, target.open("rb") as old:
+        return _substance(new.readline()) == _substance(old.readline()) and all(
+            ours == theirs for ours, theirs in zip_longest(new, old)
+        )
+
+
+def _substance(head: bytes) -> object:
+    try:
+        told = orjson.loads(head.rstrip(b",\n") + b"}")
+    except orjson.JSONDecodeError:
+        return None
+    return {key: value for key, value in told.items() if key not in SIGNATURE}
 
 
 def _lines(ledger: Ledger, harvest: Harvest, *, is_complete: bool, written_at: str) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from simulation.on_disk import opened_ledger, require, world_of
 from harvester.cli.workshop import LEDGER_FILE, RECIPIENTS, quota_of
 from harvester.engine.admission import Admission
 from harvester.events import JobFailed, LockoutOpened, PageStored
-from harvester.model import JobState
+from harvester.model import Action, JobState
 from harvester.simulator.options import Counting
 from harvester.simulator.world import Kind
 from harvester.store.ledger import JobReport
@@ -71,7 +71,7 @@ def _every_job_ended_as_it_must(night: Night) -> None:
             if campaign.kind in END_STATES
             for action in night.settings.harvest.actions
         }
-        found = {(job.campaign_key, job.action): job.state for job in _jobs(night, account)}
+        found = {(job.campaign_key, Action(job.action)): job.state for job in _jobs(night, account)}
         wrong = {
             name: found.get(name) for name in expected.keys() | found.keys() if found.get(name) != expected.get(name)
         }
@@ -145,6 +145,7 @@ def _few_calls_are_wasted(night: Night) -> None:
     cut_short = sum(code not in {0, 3} for code in night.exit_codes)
     bound = night.wire.answers_lost + cut_short * night.settings.harvest.concurrency + _pages_of_failed_jobs(night)
     require(repeated <= bound, f"waste: {repeated} pages fetched again, {bound} can be explained")
+    require(not night.calls_of_a_repeat, f"waste: {night.calls_of_a_repeat} calls after all was done")
     if night.scenario.is_quiet:
         surplus = {kind: calls for kind, calls in wasted.items() if kind not in {"error-6601", "error-6607"}}
         require(not surplus, f"waste: {surplus} on a quiet night")

@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 
 from simulation.clock import SimClock
-from simulation.process import KilledError, Life, MortalDatabase, MortalPartitions, Thread
+from simulation.process import Life, MortalDatabase, MortalPartitions, Thread
 from simulation.scenario import Death, Scenario
 from simulation.virtual_loop import VirtualLoop
 from simulation.wire import Wire
@@ -69,6 +69,7 @@ class Night:
         started_at_s: when each run was started, in true seconds.
         ended_at_s: when the last one ended.
         is_over: whether there was nothing left to do by then.
+        calls_of_a_repeat: what one more run costs after all is done.
     """
 
     scenario: Scenario
@@ -83,6 +84,7 @@ class Night:
     started_at_s: list[float] = field(default_factory=list)
     ended_at_s: float = 0.0
     is_over: bool = False
+    calls_of_a_repeat: int = 0
 
     @property
     def kills(self) -> int:
@@ -121,10 +123,14 @@ async def _play(scenario: Scenario, folder: Path, after_run: Look) -> Night:
     with suppress(TimeoutError):
         async with asyncio.timeout(NIGHT_S_MAX):
             while not await _is_over(night):
-                await _process(night, after_run)
+                await _process(night, _fate(night), after_run)
             night.is_over = True
     night.ended_at_s = clock.true_s()
     night.wire.life.end()
+    if night.is_over and night.exit_codes[-1] == 0:
+        calls = len(night.wire.journal)
+        await _process(night, Death(), after_run)
+        night.calls_of_a_repeat = len(night.wire.journal) - calls
     for task in disturbances:
         task.cancel()
     await night.wire.settle_down()
@@ -146,11 +152,15 @@ async def _is_over(night: Night) -> bool:
     return is_stable
 
 
-async def _process(night: Night, after_run: Look) -> None:
+def _fate(night: Night) -> Death:
+    """Return how the next process dies; a death that never comes for one that lives on."""
+    number, deaths = len(night.exit_codes), night.scenario.deaths
+    return deaths[number] if number < len(deaths) else Death()
+
+
+async def _process(night: Night, death: Death, after_run: Look) -> None:
     """Start a process, kill it if that is its fate, and see what it leaves."""
     number = len(night.exit_codes)
-    deaths = night.scenario.deaths
-    death = deaths[number] if number < len(deaths) else Death()
     life = night.wire.life = Life(death.step)
     night.started_at_s.append(night.clock.true_s())
     before = asyncio.all_tasks()
@@ -197,7 +207,7 @@ async def _bury(night: Night, before: set[asyncio.Task[object]], life: Life) -> 
 async def _run(night: Night, life: Life, number: int) -> int:
     """Do what `harvester run` does, on the simulated machine, and return its exit code."""
     settings, clock = night.settings, night.clock
-    rng, loop = Random(f"{night.scenario.seed}/{number}"), asyncio.get_running_loop()
+    rng, loop = Random(f"{night.scenario.seed}/{number}"), asyncio.get_running_loop()  # noqa: S311  a night, no secret
     slowest_s = night.scenario.slowest_disk_s
     threads = [Thread(loop, life, rng, slowest_s) for _ in range(2)]
     machine = Machine(clock, threads[0], threads[1], rng)

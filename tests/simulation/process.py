@@ -55,7 +55,10 @@ class Life:
 
 
 class MortalDatabase(Database):
-    """The ledger's file; a kill comes before a transaction or before its commit. It never syncs: no power fails here."""
+    """The ledger's file; a kill comes before a transaction or before its commit.
+
+    It never syncs: no power fails here.
+    """
 
     def __init__(self, path: Path, life: Life) -> None:
         self._life = life
@@ -91,6 +94,7 @@ class MortalPartitions(Partitions):
         return write(job, frame)
 
     def sync(self, jobs: Sequence[Job]) -> None:
+        del jobs
         self._life.step()
 
     def publish(self, finished: Sequence[tuple[Job, int]]) -> list[Published]:

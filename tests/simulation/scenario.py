@@ -99,7 +99,7 @@ class Scenario:
 
 def draw(seed: int) -> Scenario:
     """Return the night of a seed."""
-    rng = Random(f"{seed}/scenario")
+    rng = Random(f"{seed}/scenario")  # noqa: S311  a night, no secret
     is_quiet = rng.random() < 1 / 8
     counting = rng.choice(list(Counting))
     is_robust = counting is Counting.WEIGHTED or rng.random() < 3 / 4

@@ -35,6 +35,7 @@ class _Leap(selectors.SelectSelector):
             raise DeadlockError("nothing is ready and no timer is set")
         self._turns = self._turns + 1 if timeout <= 0 else 0
         if self._turns > TURNS_MAX:
+            self._turns = 0
             raise LivelockError(f"{TURNS_MAX} turns without a moment passing")
         if timeout > 0:
             # Past the timer, never onto it: a float's last digit decides there, and aiolimiter armed the same
