@@ -65,8 +65,10 @@ def test_window_start_is_exactly_when_a_token_returns(stamps: list[float], now_s
 @given(seed=st.integers(0, 2**32))
 def test_R_02_no_window_exceeds_the_tokens_whatever_the_latency(admission: Admission, seed: int) -> None:
     """Calls counted anywhere between their start and the sight of their outcome never exceed the tokens in a window."""
-    quota, rng = Quota(9, 300, admission), random.Random(seed)
-    now_s, arrivals, stamps = 0.0, [], []
+    quota, rng = Quota(9, 300, admission), random.Random(seed)  # noqa: S311  a seeded test
+    now_s = 0.0
+    arrivals: list[float] = []
+    stamps: list[float] = []
 
     for _ in range(40):
         now_s = next_start_s(quota, stamps, now_s)
@@ -86,7 +88,8 @@ def test_R_02_no_window_exceeds_the_tokens_whatever_the_latency(admission: Admis
 def test_long_run_uses_the_budget(admission: Admission, share: float) -> None:
     """P6: with work always waiting, a long run gets at least 97 % of what the limit of 500 physically allows."""
     quota = Quota(499, 300, admission)
-    now_s, stamps = 0.0, []
+    now_s = 0.0
+    stamps: list[float] = []
 
     for _ in range(10_000):
         now_s = next_start_s(quota, stamps, now_s)
@@ -116,7 +119,9 @@ def test_free_calls_counts_tokens_not_in_the_window() -> None:
 
 def test_paced_calls_keep_an_even_distance() -> None:
     """After its first burst the robust rule paces itself: no gap is longer than two shares of the window."""
-    quota, now_s, stamps, starts = Quota(20, 300, Admission.ROBUST), 0.0, [], []
+    quota, now_s = Quota(20, 300, Admission.ROBUST), 0.0
+    stamps: list[float] = []
+    starts: list[float] = []
 
     for _ in range(200):
         now_s = next_start_s(quota, stamps, now_s)

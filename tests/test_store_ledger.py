@@ -393,17 +393,6 @@ def test_P_03_jobs_of_a_dead_run_are_taken_over(database: Database, ledger: Ledg
     assert heir.jobs_of_others(harvest) == 0
 
 
-def test_longest_page_only_grows(ledger: Ledger) -> None:
-    """What the longest page of an account proved is not unlearned by a shorter one, nor told of another account."""
-    ledger.learn_sent_time_offset("acme", 28_800_000)
-    for rows in (20, 500, 200):
-        ledger.learn_page_rows("acme", rows)
-
-    assert ledger.longest_page_rows("acme") == 500
-    assert ledger.sent_time_offset_ms("acme") == 28_800_000
-    assert (ledger.longest_page_rows("other"), ledger.sent_time_offset_ms("other")) == (0, None)
-
-
 def test_calls_of_a_job_stand_in_its_report(database: Database, ledger: Ledger, harvest: Harvest) -> None:
     """Calls and their codes are counted for the job that paid for them."""
     plan(ledger, harvest, "k")

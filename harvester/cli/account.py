@@ -53,7 +53,7 @@ async def harvest_account(bench: AccountBench, selection: Selection, output: Pat
     trouble: HarvestError | None = None
     try:
         await _plan(bench, selection, harvest)
-        offset_ms = await tools.offload_disk(partial(store.ledger.sent_time_offset_ms, bench.name))
+        offset_ms = await tools.offload_disk(partial(store.servers.sent_time_offset_ms, bench.name))
         await bench.harvest(harvest, offset_ms).run()
     except HarvestError as error:
         trouble = error
@@ -136,7 +136,7 @@ async def _discover(bench: AccountBench, selection: Selection, harvest: Harvest)
         await tools.offload_disk(partial(ledger.plan, harvest, campaigns, selection.actions))
         offsets = {campaign.sent_time_offset_ms for campaign in page.campaigns} - {None}
         for offset_ms in sorted(offset for offset in offsets if offset is not None):
-            await tools.offload_disk(partial(ledger.learn_sent_time_offset, bench.name, offset_ms))
+            await tools.offload_disk(partial(bench.store.servers.learn_sent_time_offset, bench.name, offset_ms))
         found += len(campaigns)
         tools.emit(CampaignsDiscovered(bench.name, found))
     if not tools.stop.is_asked:

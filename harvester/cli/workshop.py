@@ -30,6 +30,7 @@ from harvester.store.database import Database
 from harvester.store.ledger import Ledger, new_run_id
 from harvester.store.lock import at_work, runs_at_work
 from harvester.store.partitions import Compression, Partitions
+from harvester.store.servers import Servers
 from harvester.zoho.auth import Credentials, Tokens, TokenSettings
 from harvester.zoho.client import ClientSettings, ZohoClient
 from harvester.zoho.contacts import RecordContext, lines
@@ -63,20 +64,29 @@ class Store:
 
     database: Database
     ledger: Ledger
+    servers: Servers
     parts: Partitions
 
 
 @contextmanager
 def open_store(settings: Settings, clock: Clock) -> Iterator[Store]:
     """Open ledger and output folder; both are checked before anything is asked of the server."""
-    run_id = new_run_id()
     database = Database(settings.state / LEDGER_FILE)
     parts = Partitions(settings.output, Compression(settings.harvest.compression))
+    with store_of(database, parts, clock, new_run_id()) as store:
+        yield store
+
+
+@contextmanager
+def store_of(database: Database, parts: Partitions, clock: Clock, run_id: str) -> Iterator[Store]:
+    """Make ledger and output folder ready for a run, and close them after it."""
+    state = database.path.parent
     try:
         adopt_boot(database, clock)
         parts.prepare()
-        with at_work(settings.state, run_id), database.refusals():
-            yield Store(database, Ledger(database, run_id, partial(runs_at_work, settings.state, run_id)), parts)
+        with at_work(state, run_id), database.refusals():
+            ledger = Ledger(database, run_id, partial(runs_at_work, state, run_id))
+            yield Store(database, ledger, Servers(database), parts)
     finally:
         parts.close_all()
         database.close()
@@ -106,6 +116,7 @@ async def open_tools(store: Store, machine: Machine, stop: Stop, emit: Emit) -> 
     writer = Writer(store.ledger, store.parts, machine.clock, machine.offload_disk)
     tools = Tools(
         ledger=store.ledger,
+        servers=store.servers,
         parts=store.parts,
         writer=writer,
         clock=machine.clock,

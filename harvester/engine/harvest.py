@@ -16,7 +16,7 @@ from harvester.clock import Clock
 from harvester.engine import paging, retry
 from harvester.engine.caller import Caller
 from harvester.engine.paging import Broken, Finished, Progress
-from harvester.engine.ports import JobLedger, Offload, Parts, Recipients, Render
+from harvester.engine.ports import JobLedger, Offload, Parts, Recipients, Render, ServerNotes
 from harvester.engine.retry import AskAgain, Backoff, Later, Never, Scope
 from harvester.engine.schedule import Schedule
 from harvester.engine.stop import Stop
@@ -44,6 +44,7 @@ class Tools:
     """What the run shares between its accounts."""
 
     ledger: JobLedger
+    servers: ServerNotes
     parts: Parts
     writer: Writer
     clock: Clock
@@ -116,7 +117,7 @@ class AccountHarvest:
             StoppedError: the server could not be reached for too long.
             All in an ExceptionGroup.
         """
-        self._longest_rows = await self._disk(partial(self._tools.ledger.longest_page_rows, self._harvest.account))
+        self._longest_rows = await self._disk(partial(self._tools.servers.longest_page_rows, self._harvest.account))
         self._tools.stop.listen(self._wake.set)
         async with asyncio.TaskGroup() as group:
             for number in range(self._pace.concurrency):
@@ -186,6 +187,7 @@ class AccountHarvest:
             return
         errand = await self._take_up(claimed)
         if errand is None:
+            self._schedule.campaign_known(claimed.job.campaign.key)
             return
         while (answer := await self._ask(errand)) is not None:
             request, reply = answer
@@ -267,7 +269,7 @@ class AccountHarvest:
         """Remember the longest page: it proves what this server can give."""
         if rows > self._longest_rows:
             self._longest_rows = rows
-            await self._disk(partial(self._tools.ledger.learn_page_rows, self._harvest.account, rows))
+            await self._disk(partial(self._tools.servers.learn_page_rows, self._harvest.account, rows))
 
     async def _publish(self, job: Job, rows: int, ending: str) -> None:
         published = await self._tools.writer.carry_out(Closing(job, rows))

@@ -112,7 +112,7 @@ class Tokens:
         if self._current and self._clock.now_s() < self._renew_at_s:
             return self._current
         if self._renewal is None:
-            self._renewal = asyncio.create_task(self._renew())
+            self._renewal = asyncio.create_task(self._renew(), name="token-renewal")
             self._renewal.add_done_callback(self._renewed)
         return await asyncio.shield(self._renewal)
 

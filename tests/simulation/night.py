@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -25,13 +24,11 @@ from harvester.cli.account import harvest_accounts
 from harvester.cli.ending import Ending, summarise
 from harvester.cli.run import plan_named
 from harvester.cli.selection import Selection
-from harvester.cli.workshop import LEDGER_FILE, AccountBench, Machine, Store, open_tools
+from harvester.cli.workshop import LEDGER_FILE, AccountBench, Machine, open_tools, store_of
 from harvester.engine.stop import Stop
 from harvester.events import Event
 from harvester.settings import Settings
-from harvester.store.boot import adopt_boot
-from harvester.store.ledger import Ledger
-from harvester.store.lock import at_work, exclusive, runs_at_work
+from harvester.store.lock import exclusive
 from harvester.store.partitions import Compression
 
 DATE = dt.date(2026, 3, 1)
@@ -49,6 +46,9 @@ STABLE_EXITS = frozenset({0, 3, 4})
 """Exit codes with which nothing more is to be gained once all trouble is over."""
 
 RAM_FOLDER = Path("/dev/shm")  # noqa: S108  a mount point: the ledger's syncs cost nothing there
+RENEWAL = "token-renewal"
+"""The one task that may outlive a run that ended early: no waiter owns it, and `asyncio.run` ends it with the loop."""
+
 SECRETS = ("hush-client-secret", "hush-refresh-token")
 
 
@@ -196,7 +196,7 @@ async def _bury(night: Night, before: set[asyncio.Task[object]], life: Life) -> 
     """End what a dead process left running; of one that ended by itself nothing may be left."""
     left = asyncio.all_tasks() - before - night.wire.journeys
     if not life.is_over:
-        night.leaked_tasks += sorted(task.get_name() for task in left)
+        night.leaked_tasks += sorted({task.get_name() for task in left} - {RENEWAL})
     for task in left:
         task.cancel()
     if left:
@@ -220,7 +220,9 @@ async def _run(night: Night, life: Life, number: int) -> int:
 
     with ExitStack() as stack:
         with exclusive(settings.state):
-            store = stack.enter_context(_open_store(settings, clock, life, f"run-{number}"))
+            database = MortalDatabase(settings.state / LEDGER_FILE, life)
+            parts = MortalPartitions(settings.output, Compression(settings.harvest.compression), life)
+            store = stack.enter_context(store_of(database, parts, clock, f"run-{number}"))
             plan_named(store, selection)
         store.ledger.begin_run(clock.wall_s())
         async with open_tools(store, machine, Stop(), emit) as tools:
@@ -229,21 +231,6 @@ async def _run(night: Night, life: Life, number: int) -> int:
         summary = summarise(ending, selection, store.ledger, {})
         store.ledger.end_run(clock.wall_s(), summary.outcome)
     return summary.exit_code
-
-
-@contextmanager
-def _open_store(settings: Settings, clock: SimClock, life: Life, run_id: str) -> Iterator[Store]:
-    """Open what `cli.workshop.open_store` opens, mortal and with a run id that is the same every time."""
-    database = MortalDatabase(settings.state / LEDGER_FILE, life)
-    parts = MortalPartitions(settings.output, Compression(settings.harvest.compression), life)
-    try:
-        adopt_boot(database, clock)
-        parts.prepare()
-        with at_work(settings.state, run_id):
-            yield Store(database, Ledger(database, run_id, partial(runs_at_work, settings.state, run_id)), parts)
-    finally:
-        parts.close_all()
-        database.close()
 
 
 def _settings(scenario: Scenario, folder: Path) -> Settings:

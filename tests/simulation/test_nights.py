@@ -11,8 +11,13 @@ from harvester.simulator.options import Counting, Options, QuotaOptions, WorldOp
 
 SEEDS = 40
 
+ONCE_BROKEN = (
+    116,  # a job whose end was known and whose publishing was cut off kept its siblings waiting for ever
+)
+"""Seeds beyond the first forty that found a bug."""
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+
+@pytest.mark.parametrize("seed", [*range(SEEDS), *ONCE_BROKEN])
 def test_every_invariant_holds_on_every_night(seed: int) -> None:
     """Whatever is drawn, every row is there once, no lock is our fault, few calls are wasted, and the night ends."""
     assert play(seed).violation is None

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from aiolimiter import AsyncLimiter
 from simulation.run import play_scenario
-from simulation.scenario import Death, Scenario
+from simulation.scenario import LATE_S_MAX, Death, Scenario
 
+from harvester.cli import workshop
+from harvester.clock import Clock
 from harvester.engine import budget, lockout, paging
 from harvester.engine.budget import Budget, BudgetRules
 from harvester.engine.writer import Closing, Order, Writer
@@ -27,7 +29,9 @@ from harvester.simulator.options import (
     QuotaOptions,
     WorldOptions,
 )
+from harvester.store.boot import adopt_boot
 from harvester.store.calls import CallBook
+from harvester.store.database import Database
 from harvester.store.partitions import Partitions
 from harvester.zoho.auth import Tokens
 
@@ -38,7 +42,9 @@ CALLS, PERIOD_S = 20, 300.0
 ENVELOPE = AnswerOptions(locked=LockedAnswer.ENVELOPE)
 
 
-def night(seed: int, answers: AnswerOptions = ENVELOPE, *, is_faulty: bool = False, **more: Any) -> Scenario:
+def night(
+    seed: int, answers: AnswerOptions = ENVELOPE, *, is_faulty: bool = False, late_share: float = 0.0, **more: Any
+) -> Scenario:
     """Return a night of some hundred calls over a slow network, where the limit bites and answers get out of order."""
     quota = QuotaOptions(calls=CALLS, counting=Counting.SLIDING, is_lock_extended=True)
     server = Options(
@@ -46,7 +52,9 @@ def night(seed: int, answers: AnswerOptions = ENVELOPE, *, is_faulty: bool = Fal
         world=WorldOptions(campaigns=8, recipients=60),
         quota=quota,
         answers=answers,
-        network=NetworkOptions(latency_s=0.1, jitter_s=25.0, counted_at=CountedAt.UNIFORM),
+        network=NetworkOptions(
+            latency_s=0.1, jitter_s=25.0, counted_at=CountedAt.UNIFORM, late_share=late_share, late_s=LATE_S_MAX
+        ),
         faults=FaultOptions(share=0.3, kinds=(FaultKind.HTTP_500,), until_s=3_600) if is_faulty else FaultOptions(),
     )
     actions = (Action.SENT, Action.OPENED, Action.SPAM)
@@ -71,6 +79,12 @@ def killed_often(seed: int) -> Scenario:
     )
 
 
+def rebooted(seed: int) -> Scenario:
+    """Return a night whose machine goes down and up at once, with its first calls under way and some of them late."""
+    rng = Random(seed)  # noqa: S311  a night, no secret
+    return night(seed, late_share=0.3, deaths=(Death(after_s=rng.uniform(60, 150), is_reboot=True),))
+
+
 def used_by_strangers(seed: int) -> Scenario:
     """Return such a night with one lockout that somebody else causes while calls are under way."""
     return night(seed, foreign_at_s=(30.0 + 10 * seed,))
@@ -92,7 +106,7 @@ def found(stage: Callable[[int], Scenario]) -> str:
     return next((violation for violation in violations if violation), "")
 
 
-@pytest.mark.parametrize("stage", [night, killed_often, used_by_strangers, clamped, faulty])
+@pytest.mark.parametrize("stage", [night, killed_often, rebooted, used_by_strangers, clamped, faulty])
 def test_without_a_bug_nothing_is_found(stage: Callable[[int], Scenario]) -> None:
     """The same nights pass with the code as it is, so what is found below is the planted bug."""
     assert found(stage) == ""
@@ -220,3 +234,17 @@ def test_a_token_for_every_call_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(Tokens, "_is_usable", lambda *_: False)
 
     assert found(night)
+
+
+def test_a_boot_that_forgets_the_calls_under_way_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call sent before the boot may be counted after it: taken as seen at the boot, it is forgotten too early."""
+
+    def adopt_as_seen(database: Database, clock: Clock) -> bool:
+        was_booted = adopt_boot(database, clock)
+        if was_booted:
+            database.brief.execute("UPDATE calls SET stamp_s = ?", (clock.now_s(),))
+        return was_booted
+
+    monkeypatch.setattr(workshop, "adopt_boot", adopt_as_seen)
+
+    assert "P1" in found(rebooted)
