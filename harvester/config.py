@@ -67,6 +67,9 @@ def load(path: Path | None) -> Settings:
 def _document(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
+    if not path.exists():
+        remedy = "Copy config.example.toml to it and fill in the account, or name another one with --config."
+        raise ConfigError(f"{path}: there is no such file.", remedy)
     with open_regular(path) as stream:
         body = stream.read(CONFIG_MAX_BYTES + 1)
     if len(body) > CONFIG_MAX_BYTES:

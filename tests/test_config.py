@@ -162,7 +162,7 @@ def test_IN_03_a_flood_of_problems_is_cut() -> None:
 
 def test_IN_04_a_missing_file_is_named() -> None:
     """The path is in the message as it was given."""
-    with pytest.raises(ConfigError, match=r"^absent\.toml: No such file"):
+    with pytest.raises(ConfigError, match=r"^absent\.toml: there is no such file"):
         load(Path("absent.toml"))
 
 

@@ -120,6 +120,7 @@ def test_json_keys_are_stable() -> None:
         "output",
         "resume_command",
         "stopped_because",
+        "remedy",
         "resume_at",
     ]
     (account,) = parsed["accounts"]

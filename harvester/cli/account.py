@@ -68,6 +68,7 @@ async def harvest_account(bench: AccountBench, selection: Selection, output: Pat
         bench.run_stop.ask("the disk refuses")
     if isinstance(trouble, DiskError | BusyError):
         return trouble
+    await tools.writer.carried_out()
     await tools.offload_disk(partial(_close, store, tools, harvest, output))
     return trouble
 

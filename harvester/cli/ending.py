@@ -53,7 +53,7 @@ def summarise(ending: Ending, selection: Selection, ledger: Ledger, calls_by_acc
     exit_code = exit_code_of(ending, accounts)
     first = min(ending.troubles, key=lambda trouble: trouble.exit_code, default=None)
     moments = [trouble.resume_at for trouble in ending.troubles if isinstance(trouble, StoppedError)]
-    because = f"{first.message.rstrip('.')}. {first.remedy}".strip(" .") if first else None
+    because = first.message.rstrip(".") if first else None
     if because is None and ending.signal is not None and exit_code:
         because = ending.signal.name
     return RunSummary(
@@ -64,6 +64,7 @@ def summarise(ending: Ending, selection: Selection, ledger: Ledger, calls_by_acc
         seconds=0.0,
         output="",
         stopped_because=because,
+        remedy=(first.remedy or None) if first else None,
         resume_at=max((moment for moment in moments if moment is not None), default=None),
     )
 

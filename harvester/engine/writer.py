@@ -82,6 +82,12 @@ class Writer:
             while not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
             await self._write([order for order, _ in batch], [done for _, done in batch])
+            for _ in batch:
+                self._waiting.task_done()
+
+    async def carried_out(self) -> None:
+        """Wait until every order given so far is carried out, those of workers that were cancelled as well."""
+        await self._waiting.join()
 
     async def _write(self, orders: Sequence[Order], dones: Sequence["asyncio.Future[Published | None]"]) -> None:
         try:

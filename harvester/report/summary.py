@@ -72,6 +72,7 @@ class RunSummary:
         output: the directory that holds the rows, as it is to be shown.
         resume_command: what to type to go on; None if nothing is left to do or the same command would not help.
         stopped_because: one sentence without full stop; None if the run came to its end.
+        remedy: what a person can do about that, one sentence; None where nothing is known.
         resume_at: before when going on is useless (a lockout), ISO 8601; None if at once.
     """
 
@@ -83,6 +84,7 @@ class RunSummary:
     output: str
     resume_command: str | None = None
     stopped_because: str | None = None
+    remedy: str | None = None
     resume_at: str | None = None
 
 
@@ -93,7 +95,8 @@ def sentences(summary: RunSummary) -> list[str]:
     """
     accounts = [_account_line(account) for account in summary.accounts]
     problems = [problem for account in summary.accounts for problem in account.not_done]
-    return [printable(line) for line in (*accounts, *problem_lines(problems), _last_line(summary))]
+    remedies = [summary.remedy] if summary.remedy else []
+    return [printable(line) for line in (*accounts, *problem_lines(problems), *remedies, _last_line(summary))]
 
 
 def problem_lines(problems: Iterable[Problem]) -> list[str]:
