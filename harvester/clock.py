@@ -17,6 +17,9 @@ class Clock(Protocol):
     def now_s(self) -> float:
         """Seconds since boot, suspended time included; never set back, never stepped."""
 
+    def asleep_s(self) -> float:
+        """Seconds of `now_s` that the machine spent suspended: no program ran, no call ended."""
+
     def wall_s(self) -> float:
         """Seconds since the Unix epoch; may jump, so nothing that must hold depends on it."""
 
@@ -35,6 +38,10 @@ class SystemClock:
     def now_s(self) -> float:
         """Return the seconds since boot."""
         return time.clock_gettime(self._source)
+
+    def asleep_s(self) -> float:
+        """Return the seconds suspended since boot."""
+        return max(0.0, self.now_s() - time.clock_gettime(time.CLOCK_MONOTONIC))
 
     def wall_s(self) -> float:
         """Return the seconds since the Unix epoch."""

@@ -76,3 +76,7 @@ class StoppedError(HarvestError):
     def __init__(self, message: str, remedy: str = "", resume_at: str | None = None) -> None:
         super().__init__(message, remedy)
         self.resume_at = resume_at
+
+
+URGENCY = (DiskError, VerificationError, CredentialsError, ConfigError, BusyError, StoppedError, HarvestError)
+"""Which of several troubles is told, and gives the exit code: the one that most needs a person."""

@@ -170,7 +170,7 @@ class DrainStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class HarvestFinished(Event):
-    """The account's harvest ended; counts of jobs by state, and what this run added."""
+    """The account's harvest ended: the plan's jobs by state, and rows and calls of the date, of all its runs."""
 
     name = "harvest.finished"
     date: str

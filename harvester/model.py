@@ -169,6 +169,10 @@ class ClaimedJob:
         return self.last_page.from_index + self.last_page.rows - 1 if self.last_page else 0
 
 
+BROKEN_PAGING = "broken-paging"
+"""The code of a job whose pages made no sense: none of them is built on."""
+
+
 @dataclass(frozen=True, slots=True)
 class GivenUp:
     """Why a job ended without a partition.

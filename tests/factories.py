@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
-from harvester.engine.paging import rows_digest
+from harvester.engine.paging import PageFacts, facts_of, rows_digest
 from harvester.model import (
     Action,
     Campaign,
@@ -36,10 +36,14 @@ class HandClock:
 
     now: float = 1_000.0
     wall: float = 1_700_000_000.0
+    asleep: float = 0.0
     boot_id: str = "boot-1"
 
     def now_s(self) -> float:
         return self.now
+
+    def asleep_s(self) -> float:
+        return self.asleep
 
     def wall_s(self) -> float:
         return self.wall
@@ -70,6 +74,11 @@ def rows(first: int, count: int) -> tuple[Row, ...]:
 
 def page(first: int = 1, count: int = 1, *, code: str = "0", echo_rows: int | None = None) -> Page:
     return Page(rows(first, count), Echo(range_rows=echo_rows), code)
+
+
+def facts(first: int = 1, count: int = 1, *, code: str = "0", echo_rows: int | None = None) -> PageFacts:
+    """What the page loop is told of `page` with the same arguments."""
+    return facts_of(page(first, count, code=code, echo_rows=echo_rows))
 
 
 def request(from_index: int = 1, range_rows: int = 500) -> PageRequest:

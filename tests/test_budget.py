@@ -20,7 +20,7 @@ from harvester.store.database import Database
 
 CALLS, PERIOD_S, LOCK_S, HOLD_S = 10, 300.0, 1800.0, 120.0
 QUOTA = Quota(CALLS, PERIOD_S, Admission.WINDOW)
-RULES = BudgetRules("acme", "endpoint", QUOTA, LOCK_S, HOLD_S, burst_per_s=100)
+RULES = BudgetRules("acme", "endpoint", QUOTA, LOCK_S, call_timeout_s=30, late_grace_s=HOLD_S - 30, burst_per_s=100)
 LOCKED = failure(FailureKind.LOCKED, code="2008")
 
 
@@ -31,6 +31,9 @@ class LoopClock:
 
     def now_s(self) -> float:
         return asyncio.get_running_loop().time()
+
+    def asleep_s(self) -> float:
+        return 0.0
 
     def wall_s(self) -> float:
         return 1_700_000_000.0 + self.now_s()
@@ -306,7 +309,7 @@ def test_lockout_is_recorded_with_our_own_calls(tmp_path: Path) -> None:
 
         book = CallBook(Database(tmp_path / "ledger.sqlite"), Window("acme", "endpoint", QUOTA.memory_s), LoopClock())
         (record,) = book.records(10)
-        assert (record.code, record.level, record.calls_in_window) == ("2008", 1, 4)
+        assert (record.code, record.level, record.calls_in_window) == ("2008", 1, 5)
         assert record.until_wall_s - record.seen_wall_s == pytest.approx(LOCK_S, rel=0.01)
 
     virtually(play)

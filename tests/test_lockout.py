@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from harvester.engine import lockout as breaker
 from harvester.engine.lockout import (
     ASKED_WAIT_MAX_SHARE,
     LEVEL_MAX,
@@ -15,7 +16,6 @@ from harvester.engine.lockout import (
     PROBE_PAUSE_SHARE,
     answered,
     locked,
-    now,
     opens_s,
     probing,
 )
@@ -35,6 +35,10 @@ def standing(
     lockout: Lockout | None = None, now_s: float = T0, *, calls_out: int = 0, last_start_s: float = 0.0
 ) -> Standing:
     return Standing(now_s, (), lockout or Lockout(), last_start_s, calls_out)
+
+
+def now(at: Standing) -> Lockout:
+    return breaker.aged(at, LOCK_S)
 
 
 def end_of_call(at: Standing, *, is_probe: bool = False, is_good: bool = True) -> Lockout:
@@ -323,3 +327,13 @@ def test_each_phase_is_reached_from_each_other_or_said_not_to_be() -> None:
         (RAMP, CLOSED),
         (RAMP, DRAIN),
     }
+
+
+def test_R_06_pause_runs_from_the_end_of_a_call_given_up() -> None:
+    """A call whose answer was never seen may have extended the lock as late as its stamp: the pause starts there."""
+    lost_until_s = T0 + 90
+    drained = Standing(lost_until_s, (T0 - 5, lost_until_s), Lockout(DRAIN, T0 + PAUSE_S, 1), calls_out=0)
+
+    state = now(drained)
+
+    assert (state.phase, state.until_s) == (OPEN, lost_until_s + PAUSE_S)

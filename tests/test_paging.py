@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
-from factories import job, page, request, rows
+from factories import facts, job, page, request, rows
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harvester.engine import paging
-from harvester.engine.paging import PAGES_MAX, Broken, Continue, Finished, Progress, judge, rows_digest
+from harvester.engine.paging import PAGES_MAX, Broken, Continue, Finished, Progress, facts_of, judge, rows_digest
 from harvester.model import Action, Echo, Page, PageRequest, Row
 
 RANGE_ROWS = 500
@@ -54,7 +54,7 @@ def harvest(
         asked = request(progress.next_index, range_rows)
         got = answer(asked)
         told.calls += 1
-        verdict = judge(progress, asked, got, told.longest_rows)
+        verdict = judge(progress, asked, facts_of(got), told.longest_rows)
         if isinstance(verdict, Broken):
             told.verdict = verdict
             break
@@ -138,14 +138,14 @@ def test_account_pays_one_confirming_call_for_each_record_page(sizes: list[int],
 @pytest.mark.parametrize("progress", [Progress(), Progress(501, 1, b"digest")], ids=["first page", "later page"])
 def test_A_10_page_without_rows_is_the_end(code: str, ending: str, progress: Progress) -> None:
     """An empty list or code 6303 ends the set, on the first page as on a later one, and stores nothing."""
-    verdict = judge(progress, request(progress.next_index), page(count=0, code=code), longest_rows=0)
+    verdict = judge(progress, request(progress.next_index), facts(count=0, code=code), longest_rows=0)
 
     assert verdict == Finished(progress, ending)
 
 
 def test_short_page_is_the_end_where_longer_ones_were_seen() -> None:
     """A page shorter than this server can give needs no confirmation."""
-    verdict = judge(Progress(), request(), page(count=300), longest_rows=301)
+    verdict = judge(Progress(), request(), facts(count=300), longest_rows=301)
 
     assert isinstance(verdict, Finished)
     assert verdict.ending == "short page"
@@ -155,23 +155,23 @@ def test_short_page_is_the_end_where_longer_ones_were_seen() -> None:
 @pytest.mark.parametrize("longest_rows", [0, 299, 300])
 def test_A_14_short_page_alone_proves_nothing(longest_rows: int) -> None:
     """As long as no longer page was seen, a short page may be a clamp."""
-    assert isinstance(judge(Progress(), request(), page(count=300), longest_rows), Continue)
+    assert isinstance(judge(Progress(), request(), facts(count=300), longest_rows), Continue)
 
 
 def test_A_14_page_as_long_as_its_echoed_clamp_goes_on() -> None:
     """A server that starts to clamp and says so is believed, however long its pages were before."""
-    assert isinstance(judge(Progress(), request(), page(count=200, echo_rows=200), longest_rows=500), Continue)
+    assert isinstance(judge(Progress(), request(), facts(count=200, echo_rows=200), longest_rows=500), Continue)
 
 
 @pytest.mark.parametrize("echo_rows", [0, -1, 10**9])
 def test_senseless_echo_ends_no_set_early(echo_rows: int) -> None:
     """An echo that cannot be a clamp never makes a full page the last one."""
-    assert isinstance(judge(Progress(), request(), page(count=500, echo_rows=echo_rows), longest_rows=500), Continue)
+    assert isinstance(judge(Progress(), request(), facts(count=500, echo_rows=echo_rows), longest_rows=500), Continue)
 
 
 def test_A_13_page_longer_than_asked_is_kept_whole() -> None:
     """All rows of a page count, and the next request starts behind the last of them."""
-    verdict = judge(Progress(), request(range_rows=100), page(count=130), longest_rows=130)
+    verdict = judge(Progress(), request(range_rows=100), facts(count=130), longest_rows=130)
 
     assert isinstance(verdict, Continue)
     assert verdict.progress.next_index == 131
@@ -193,7 +193,7 @@ def test_A_11_repeat_is_found_out_after_a_restart() -> None:
     """The digest that the ledger stores is enough to know a repeated page again."""
     stored = Progress(501, 1, rows_digest(rows(1, 500)))
 
-    assert isinstance(judge(stored, request(501), page(count=500), longest_rows=500), Broken)
+    assert isinstance(judge(stored, request(501), facts(count=500), longest_rows=500), Broken)
 
 
 def test_A_12_cycle_ends_at_the_bound_on_pages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,8 +210,8 @@ def test_A_12_last_page_within_the_bound_is_taken() -> None:
     """The bound stops the page after the last one allowed, not that one."""
     before = Progress(1, PAGES_MAX - 1)
 
-    assert isinstance(judge(before, request(), page(count=500), 500), Continue)
-    assert isinstance(judge(replace(before, pages=PAGES_MAX), request(), page(count=500), 500), Broken)
+    assert isinstance(judge(before, request(), facts(count=500), 500), Continue)
+    assert isinstance(judge(replace(before, pages=PAGES_MAX), request(), facts(count=500), 500), Broken)
 
 
 def test_next_request_asks_for_the_next_row_of_its_job() -> None:

@@ -170,7 +170,7 @@ def test_many_accounts_do_not_flood_the_terminal() -> None:
 
     assert text.count("2026-11-22") == ACCOUNTS_SHOWN_MAX
     assert "account-0 " not in text
-    assert "+ 5 more accounts; in all 10 of 90 jobs, 5 rows" in text
+    assert "+ 5 more accounts; in all 10 of 90 jobs, 0 rows" in text
 
 
 def test_S_12_markup_and_escapes_of_the_server_are_shown_not_obeyed() -> None:

@@ -81,7 +81,7 @@ def lease(book: CallBook, rule: Rule = always, job_id: int | None = None) -> Lea
 
 
 def settle(book: CallBook, grant: Lease, code: str = "0", *, is_seen: bool = True) -> None:
-    book.settle(grant, code, as_it_is, is_seen=is_seen)
+    book.settle(grant, code, as_it_is, None if is_seen else 0.0)
 
 
 def store(book: CallBook, lockout: Lockout) -> None:
@@ -364,7 +364,7 @@ def test_R_06_locked_answer_is_written_down_with_the_end_of_its_call(book: CallB
     """Before anybody else can ask for a slot, the lockout stands in the file."""
     shut = Lockout(LockoutPhase.DRAIN, 3_000.0, 1)
 
-    assert book.settle(lease(book), "locked", lambda _standing: shut, is_seen=True) == shut
+    assert book.settle(lease(book), "locked", lambda _standing: shut) == shut
 
     def refuse(standing: Standing) -> Slot:
         assert standing.lockout == shut
@@ -422,3 +422,26 @@ def test_records_of_lockouts_come_newest_first_and_are_bounded(book: CallBook, d
     assert book.records(2) == [record(LOCKOUT_RECORDS_MAX + 4), record(LOCKOUT_RECORDS_MAX + 3)]
     assert len(book.records(10_000)) == LOCKOUT_RECORDS_MAX
     assert elsewhere.records(10) == [record(0)]
+
+
+def test_R_12_call_that_slept_with_the_machine_still_weighs(book: CallBook, other: CallBook, clock: HandClock) -> None:
+    """After a suspend longer than its hold a call under way is not forgotten, by no process, until it can have ended."""
+    lease(book)
+    clock.pass_s(3_600)
+    clock.asleep += 3_600
+
+    for each in (other, book):
+        assert len(seen_by(each)) == 1
+    assert seen_by(book)[0] == pytest.approx(clock.now_s() + HOLD_S)
+
+
+def seen_by(book: CallBook) -> list[float]:
+    """The stamps that the next lease would be judged by."""
+    shown: list[float] = []
+
+    def rule(standing: Standing) -> Slot:
+        shown[:] = standing.stamps
+        return Slot(standing.now_s + 1, standing.lockout)
+
+    book.lease(None, HOLD_S, rule)
+    return shown

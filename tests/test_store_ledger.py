@@ -3,12 +3,14 @@
 import itertools
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from factories import DATE, HandClock, stored_page
 
 from harvester.model import (
+    BROKEN_PAGING,
     TRANSITIONS,
     Action,
     Campaign,
@@ -124,17 +126,19 @@ def test_planning_again_adds_only_what_is_new(ledger: Ledger, harvest: Harvest) 
     ]
 
 
-def test_broken_list_of_campaigns_plans_nothing(ledger: Ledger, harvest: Harvest) -> None:
-    """A list that turns out bad in its middle leaves no half plan."""
+def test_P_03_plan_that_is_cut_off_is_made_whole_by_planning_again(ledger: Ledger, harvest: Harvest) -> None:
+    """What a kill leaves of a plan stays, and the same list again adds what is missing, each job once."""
+    names = [Campaign(f"k{number}") for number in range(1_500)]
 
-    def campaigns() -> Iterator[Campaign]:
-        yield from (Campaign(f"k{number}") for number in range(1_500))
+    def cut_off() -> Iterator[Campaign]:
+        yield from names[:1_200]
         raise KeyError
 
     with pytest.raises(KeyError):
-        ledger.plan(harvest, campaigns(), [Action.SENT])
+        ledger.plan(harvest, cut_off(), [Action.SENT])
+    ledger.plan(harvest, names, [Action.SENT])
 
-    assert list(ledger.jobs(harvest)) == []
+    assert [report.campaign_key for report in ledger.jobs(harvest)] == [campaign.key for campaign in names]
 
 
 def test_claim_keeps_to_the_plan_of_its_run(database: Database, ledger: Ledger, harvest: Harvest) -> None:
@@ -166,19 +170,34 @@ def test_waiting_job_is_never_requeued(ledger: Ledger, harvest: Harvest) -> None
         ledger.requeue(harvest, [JobState.PENDING])
 
 
-def test_requeued_job_starts_from_its_first_row(ledger: Ledger, harvest: Harvest) -> None:
-    """Pages, attempts, calls and the reason of an ended job are forgotten when it is asked for again."""
+@pytest.mark.parametrize(("code", "pages"), [("500", 1), (BROKEN_PAGING, 0)])
+def test_requeued_job_goes_on_after_its_last_page(ledger: Ledger, harvest: Harvest, code: str, pages: int) -> None:
+    """A failed job keeps its pages for the next run, unless they made no sense; why it failed is forgotten."""
     plan(ledger, harvest, "k")
     job = claim_one(ledger, harvest)
-    ledger.commit([(job, stored_page())], [(job, "short page")], [], wall_s=0.0)
-    ledger.give_up(job, FAILED)
+    ledger.commit([(job, stored_page())], [], [], wall_s=0.0)
+    ledger.give_up(job, replace(FAILED, code=code))
 
     ledger.requeue(harvest, [JobState.FAILED])
 
     (claimed,) = ledger.claim(harvest, 1, now_s=0.0)
     report = only_job(ledger, harvest)
-    assert (claimed.last_page, claimed.ending, claimed.attempts, claimed.rows) == (None, None, 0, 0)
-    assert (report.code, report.reason, report.remedy, report.codes) == (None, None, None, {})
+    assert (claimed.rows, claimed.attempts) == (pages, 0)
+    assert (report.code, report.reason, report.remedy) == (None, None, None)
+
+
+def test_job_asked_for_again_starts_from_its_first_row(ledger: Ledger, harvest: Harvest) -> None:
+    """A refresh forgets the pages, calls and the ending of a job that was done."""
+    plan(ledger, harvest, "k")
+    job = claim_one(ledger, harvest)
+    ledger.commit([(job, stored_page())], [(job, "short page")], [], wall_s=0.0)
+    ledger.commit([], [], [(job, Published("p", 1, 2, "ab"))], wall_s=0.0)
+
+    ledger.requeue(harvest, [JobState.DONE])
+
+    (claimed,) = ledger.claim(harvest, 1, now_s=0.0)
+    assert (claimed.last_page, claimed.ending, claimed.rows) == (None, None, 0)
+    assert only_job(ledger, harvest).codes == {}
 
 
 def test_discovery_is_remembered(ledger: Ledger, harvest: Harvest) -> None:
@@ -402,7 +421,7 @@ def test_calls_of_a_job_stand_in_its_report(database: Database, ledger: Ledger, 
     for code in ("0", "0", "http-503"):
         lease = book.lease(job.id, 120.0, lambda standing: Slot(standing.now_s, standing.lockout))
         assert isinstance(lease, Lease)
-        book.settle(lease, code, lambda standing: standing.lockout, is_seen=True)
+        book.settle(lease, code, lambda standing: standing.lockout)
 
     report = only_job(ledger, harvest)
     assert (report.calls, report.codes) == (3, {"0": 2, "http-503": 1})

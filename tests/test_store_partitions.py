@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from factories import job, no_umask, stored_page
+from factories import DATE, job, no_umask, stored_page
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -402,3 +402,17 @@ def test_closing_twice_is_harmless(parts: Partitions) -> None:
     parts.close(JOB)
     parts.close(JOB)
     parts.close_all()
+
+
+def test_P_03_leftovers_of_an_ended_harvest_are_swept_and_no_others(tmp_path: Path) -> None:
+    """Parts of an account and date go when all its jobs have ended; those of other accounts and dates stay."""
+    partitions = Partitions(tmp_path, Compression.NONE)
+    mine, twin = job(1), job(2, account="acme-2")
+    for each in (mine, twin):
+        partitions.cut(each, 0, b"")
+        partitions.append(each, b"row\n")
+    partitions.close_all()
+
+    partitions.sweep("acme", DATE)
+
+    assert [path.name.split("-sent")[0] for path in (tmp_path / "_parts").iterdir()] == [f"{DATE.isoformat()}-acme-2"]

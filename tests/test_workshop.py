@@ -43,7 +43,7 @@ async def test_A_05_signs_of_a_lockout_that_are_set_reach_the_client(
         with open_store(settings, SystemClock()) as store, this_machine(store.database) as machine:
             async with open_tools(store, machine, Stop(), lambda _: None) as tools:
                 bench = AccountBench("acme", settings, store, tools, http)
-                outcome = await bench.client.recipients(PageRequest("3zabc", Action.SENT, 1, 500))
+                outcome = await bench.client.recipients(PageRequest("3zabc", Action.SENT, 1, 500), lambda page: page)
 
     assert isinstance(outcome, Failure)
     assert outcome.kind is kind

@@ -39,6 +39,9 @@ class HandClock:
     def now_s(self) -> float:
         return self.now
 
+    def asleep_s(self) -> float:
+        return 0.0
+
     def wall_s(self) -> float:
         return self.wall
 

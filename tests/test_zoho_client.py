@@ -24,6 +24,10 @@ GRANT = answer(json.dumps({"access_token": TOKEN, "expires_in": 3_600}).encode()
 ROW = {"contactid": "1", "contactemailaddress": ADDRESS}
 
 
+def whole(page: Page) -> Page:
+    return page
+
+
 def said(document: Any, status: str = "200 OK", *headers: str) -> bytes:
     return answer(json.dumps(document).encode(), status, *headers)
 
@@ -41,7 +45,7 @@ class Zoho:
     accounts: Scripted
 
     async def recipients(self) -> Page | Failure:
-        return await self.client.recipients(REQUEST)
+        return await self.client.recipients(REQUEST, whole)
 
     async def failure(self) -> Failure:
         outcome = await self.recipients()
@@ -164,6 +168,20 @@ async def test_A_27_pages_are_read_away_from_the_event_loop(tmp_path: Path) -> N
     assert len(threads) == 1
 
 
+async def test_only_what_is_made_of_a_page_comes_back(tmp_path: Path) -> None:
+    """The page is turned into what the caller wants in the thread that read it, and a failure stays a failure."""
+
+    def made(page: Page) -> tuple[int, bool]:
+        return len(page.rows), threading.current_thread() is threading.main_thread()
+
+    async with zoho(tmp_path, GOOD, DEAD_TOKEN) as place:
+        outcome = await place.client.recipients(REQUEST, made)
+        refused = await place.client.recipients(REQUEST, made)
+
+    assert outcome == (1, False)
+    assert isinstance(refused, Failure)
+
+
 async def test_another_transport_can_take_the_place_of_http(tmp_path: Path) -> None:
     """The one method of the protocol is all that the client needs."""
 
@@ -186,7 +204,7 @@ async def test_another_transport_can_take_the_place_of_http(tmp_path: Path) -> N
     tokens = Tokens(http, Credentials("i", "s", "r"), TokenSettings("a", "http://x", tmp_path), SystemClock())
     client = ZohoClient(http, tokens, ClientSettings("http://y", ResponseFormat.XML, 5))
 
-    assert await client.recipients(REQUEST) == Page((), code="6303")
+    assert await client.recipients(REQUEST, whole) == Page((), code="6303")
 
 
 CANARIES = [

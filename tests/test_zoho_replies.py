@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from harvester.model import Action, Echo, Failure, FailureKind, Page, PageRequest, ResponseFormat
 from harvester.zoho import contacts
+from harvester.zoho.envelopes import ROW_DEPTH_MAX
 from harvester.zoho.lockout import RETRY_AFTER_S_MAX, LockoutSigns, retry_after_s
 from harvester.zoho.redaction import redact
 from harvester.zoho.replies import (
@@ -212,6 +213,20 @@ def test_A_28_A_29_deep_nesting_is_malformed(depth: int) -> None:
     body = json.dumps(good()).encode().replace(b'"John"', b"[" * depth + b"]" * depth)
 
     assert kind_of(read(body)) is FailureKind.MALFORMED
+
+
+@pytest.mark.parametrize(("brackets", "is_taken"), [(ROW_DEPTH_MAX - 1, True), (ROW_DEPTH_MAX, False)])
+@pytest.mark.parametrize("flat_rows", [0, 500])
+def test_A_28_a_row_is_taken_up_to_the_depth_that_can_be_written(
+    brackets: int, flat_rows: int, *, is_taken: bool
+) -> None:
+    """The row itself is the first level, and the rows around it neither hide one too deep nor make one so."""
+    deep = json.loads("[" * brackets + "]" * brackets)
+    rows = [*({"contactid": str(number)} for number in range(flat_rows)), {"contactid": "deep", "notes": deep}]
+
+    outcome = read(json.dumps(good(list_of_details=rows)).encode())
+
+    assert isinstance(outcome, Page) == is_taken
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"1e999", b"-1e999", b"1" * 5_000])

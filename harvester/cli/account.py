@@ -2,33 +2,23 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from harvester.cli.ending import most_urgent
 from harvester.cli.selection import Selection
 from harvester.cli.workshop import CAMPAIGNS, AccountBench, Store
 from harvester.engine.discovery import sent_campaigns
 from harvester.engine.harvest import Tools
-from harvester.errors import (
-    BusyError,
-    ConfigError,
-    CredentialsError,
-    DiskError,
-    HarvestError,
-    StoppedError,
-    VerificationError,
-)
+from harvester.errors import BusyError, DiskError, HarvestError, StoppedError
 from harvester.events import CampaignsDiscovered, HarvestFinished, HarvestStarted
 from harvester.model import Campaign, Discovery, Harvest, JobState
 from harvester.store.lock import exclusive
-from harvester.store.manifest import write_manifest
+from harvester.store.manifest import withdraw, write_manifest
 
 MANIFEST_WAIT_S = 60.0
 """How long to wait for another run that is planning or writing its manifest: seconds at most."""
-
-URGENCY = (DiskError, VerificationError, CredentialsError, ConfigError, BusyError, StoppedError, HarvestError)
-"""Which of several troubles is told: the one that most needs a person."""
 
 
 async def harvest_accounts(benches: Sequence[AccountBench], selection: Selection, output: Path) -> list[HarvestError]:
@@ -43,42 +33,54 @@ async def harvest_accounts(benches: Sequence[AccountBench], selection: Selection
 
 
 async def harvest_account(bench: AccountBench, selection: Selection, output: Path) -> HarvestError | None:
-    """Plan and harvest one account, and write its manifest whatever happens.
+    """Plan and harvest one account, and write its manifest unless the disk refuses.
 
     Returns:
         What ended it early, if anything did; trouble of one account is no trouble of another.
     """
+    trouble = await _trouble_of(_harvest(bench, selection, output))
+    if trouble is None and bench.lockout is not None:
+        until = bench.lockout.until
+        trouble = StoppedError(f"{bench.name}: {bench.lockout.endpoint} is locked until {until}.", resume_at=until)
+    troubles = [trouble]
+    if not isinstance(trouble, DiskError | BusyError):
+        await bench.tools.writer.carried_out()
+        closing = partial(_close, bench.store, bench.tools, bench.name, selection.date, output)
+        troubles.append(await _trouble_of(bench.tools.offload_disk(closing)))
+    worst = most_urgent([each for each in troubles if each is not None])
+    if isinstance(worst, DiskError):
+        bench.run_stop.ask("the disk refuses")
+    return worst
+
+
+async def _harvest(bench: AccountBench, selection: Selection, output: Path) -> None:
     store, tools = bench.store, bench.tools
     harvest = await tools.offload_disk(partial(store.ledger.open_harvest, bench.name, selection.date))
-    trouble: HarvestError | None = None
+    await _plan(bench, selection, harvest, output)
+    offset_ms = await tools.offload_disk(partial(store.servers.sent_time_offset_ms, bench.name))
+    await bench.harvest(harvest, offset_ms).run()
+
+
+async def _trouble_of(work: Awaitable[None]) -> HarvestError | None:
+    """Await the work and return what a person should hear of it; a bug of ours is raised."""
     try:
-        await _plan(bench, selection, harvest)
-        offset_ms = await tools.offload_disk(partial(store.servers.sent_time_offset_ms, bench.name))
-        await bench.harvest(harvest, offset_ms).run()
+        await work
     except HarvestError as error:
-        trouble = error
+        return error
     except BaseExceptionGroup as group:
         trouble = first_trouble(group)
         if trouble is None:
             raise
-    if trouble is None and bench.lockout is not None:
-        until = bench.lockout.until
-        trouble = StoppedError(f"{bench.name}: {bench.lockout.endpoint} is locked until {until}.", resume_at=until)
-    if isinstance(trouble, DiskError):
-        bench.run_stop.ask("the disk refuses")
-    if isinstance(trouble, DiskError | BusyError):
         return trouble
-    await tools.writer.carried_out()
-    await tools.offload_disk(partial(_close, store, tools, harvest, output))
-    return trouble
+    return None
 
 
 def first_trouble(group: BaseExceptionGroup[BaseException]) -> HarvestError | None:
-    """Return what a person should hear of first, by `URGENCY`; None if anything in the group is a bug of ours."""
+    """Return what a person should hear of first, the most urgent; None if anything in the group is a bug of ours."""
     troubles, others = group.split(HarvestError)
     if others is not None or troubles is None:
         return None
-    return min(_leaves(troubles), key=lambda error: URGENCY.index(type(error)))
+    return most_urgent(list(_leaves(troubles)))
 
 
 def _leaves(group: BaseExceptionGroup[HarvestError]) -> Iterator[HarvestError]:
@@ -89,18 +91,18 @@ def _leaves(group: BaseExceptionGroup[HarvestError]) -> Iterator[HarvestError]:
             yield error
 
 
-async def _plan(bench: AccountBench, selection: Selection, harvest: Harvest) -> None:
+async def _plan(bench: AccountBench, selection: Selection, harvest: Harvest, output: Path) -> None:
     """See that the ledger holds this run's plan, and send back what is to be tried again."""
     store, tools = bench.store, bench.tools
     again = (JobState.FAILED, JobState.DONE, JobState.SKIPPED) if selection.is_refresh else (JobState.FAILED,)
     await tools.offload_disk(partial(store.ledger.release, harvest))
     if selection.keys is None:
-        if harvest.discovery is not Discovery.NONE:
-            await _leave_to_others(bench, harvest)
         await _discover(bench, selection, harvest)
     await tools.offload_disk(partial(store.ledger.requeue, harvest, again))
     counts = await tools.offload_disk(partial(store.ledger.counts, harvest, is_plan_only=True))
-    if not counts[JobState.PENDING]:
+    if counts[JobState.PENDING]:
+        await tools.offload_disk(partial(_withdraw, store, tools, harvest, output))
+    else:
         await _leave_to_others(bench, harvest)
     tools.emit(
         HarvestStarted(
@@ -144,13 +146,24 @@ async def _discover(bench: AccountBench, selection: Selection, harvest: Harvest)
         await tools.offload_disk(partial(ledger.note_discovery, harvest, Discovery.WHOLE))
 
 
-def _close(store: Store, tools: Tools, harvest: Harvest, output: Path) -> None:
+def _withdraw(store: Store, tools: Tools, harvest: Harvest, output: Path) -> None:
+    with exclusive(store.database.path.parent, MANIFEST_WAIT_S):
+        withdraw(output, store.ledger, harvest, _now(tools))
+
+
+def _now(tools: Tools) -> str:
+    return dt.datetime.fromtimestamp(tools.clock.wall_s(), dt.UTC).isoformat(timespec="seconds")
+
+
+def _close(store: Store, tools: Tools, account: str, date: dt.date, output: Path) -> None:
     """Let unfinished jobs go, write the manifest, and tell how it ended."""
     ledger = store.ledger
+    harvest = ledger.open_harvest(account, date)
     ledger.release(harvest)
-    written_at = dt.datetime.fromtimestamp(tools.clock.wall_s(), dt.UTC).isoformat(timespec="seconds")
     with exclusive(store.database.path.parent, MANIFEST_WAIT_S):
-        write_manifest(output, ledger, ledger.open_harvest(harvest.account, harvest.date), written_at)
+        write_manifest(output, ledger, harvest, _now(tools))
+        if not ledger.open_jobs(harvest):
+            store.parts.sweep(harvest.account, harvest.date)
     counts = ledger.counts(harvest, is_plan_only=True)
     rows, _, calls = ledger.totals(harvest)
     tools.emit(

@@ -6,8 +6,8 @@ from itertools import groupby, islice
 from signal import Signals
 
 from harvester.cli.selection import Selection
-from harvester.errors import HarvestError, StoppedError
-from harvester.model import Harvest, JobState
+from harvester.errors import URGENCY, HarvestError, StoppedError
+from harvester.model import Discovery, Harvest, JobState
 from harvester.report.summary import AccountSummary, Problem, RunSummary
 from harvester.store.ledger import JobReport, Ledger
 
@@ -46,16 +46,17 @@ class Ending:
 
 def summarise(ending: Ending, selection: Selection, ledger: Ledger, calls_by_account: Mapping[str, int]) -> RunSummary:
     """Return the summary of a run; its exit code is a function of the ledger's content, troubles and the signal."""
+    harvests = [ledger.open_harvest(name, selection.date) for name in selection.accounts]
     accounts = tuple(
-        _account_summary(ledger, ledger.open_harvest(name, selection.date), calls_by_account.get(name, 0))
-        for name in selection.accounts
+        _account_summary(ledger, harvest, calls_by_account.get(harvest.account, 0)) for harvest in harvests
     )
-    exit_code = exit_code_of(ending, accounts)
-    first = min(ending.troubles, key=lambda trouble: trouble.exit_code, default=None)
-    moments = [trouble.resume_at for trouble in ending.troubles if isinstance(trouble, StoppedError)]
-    because = first.message.rstrip(".") if first else None
+    is_listing_cut_off = any(harvest.discovery is Discovery.PARTIAL for harvest in harvests)
+    exit_code = exit_code_of(ending, accounts, is_listing_cut_off=is_listing_cut_off)
+    trouble = most_urgent(ending.troubles)
+    because = trouble.message.rstrip(".") if trouble else None
     if because is None and ending.signal is not None and exit_code:
         because = ending.signal.name
+    moments = [trouble.resume_at for trouble in ending.troubles if isinstance(trouble, StoppedError)]
     return RunSummary(
         run_id=ledger.run_id,
         exit_code=exit_code,
@@ -64,24 +65,32 @@ def summarise(ending: Ending, selection: Selection, ledger: Ledger, calls_by_acc
         seconds=0.0,
         output="",
         stopped_because=because,
-        remedy=(first.remedy or None) if first else None,
+        remedy=(trouble.remedy or None) if trouble else None,
         resume_at=max((moment for moment in moments if moment is not None), default=None),
     )
 
 
-def exit_code_of(ending: Ending, accounts: Iterable[AccountSummary]) -> int:
-    """Return the exit code: the troubles first, then the signal, then what is left undone."""
-    fatal = [trouble.exit_code for trouble in ending.troubles if not isinstance(trouble, StoppedError)]
-    if fatal:
-        return max(fatal)
-    is_open = any(account.jobs[JobState.PENDING] or account.jobs[JobState.RUNNING] for account in accounts)
+def exit_code_of(ending: Ending, accounts: Iterable[AccountSummary], *, is_listing_cut_off: bool = False) -> int:
+    """Return the exit code: the most urgent trouble first, then the signal, then what is left undone."""
+    accounts = tuple(accounts)
+    trouble = most_urgent(ending.troubles)
+    if trouble is not None and not isinstance(trouble, StoppedError):
+        return trouble.exit_code
+    is_open = is_listing_cut_off or any(
+        account.jobs[JobState.PENDING] or account.jobs[JobState.RUNNING] for account in accounts
+    )
     if ending.signal is not None and is_open:
         return SIGNAL_BASE + ending.signal
-    if ending.troubles or is_open:
+    if trouble is not None or is_open:
         return StoppedError.exit_code
     if any(_lacks_privilege(account) for account in accounts):
         return EXIT_CREDENTIALS
     return EXIT_PARTIAL if any(account.jobs[JobState.FAILED] for account in accounts) else 0
+
+
+def most_urgent(troubles: Sequence[HarvestError]) -> HarvestError | None:
+    """Return the trouble that a person should hear of first, by `URGENCY`; None if there is none."""
+    return min(troubles, key=lambda trouble: URGENCY.index(type(trouble)), default=None)
 
 
 def _lacks_privilege(account: AccountSummary) -> bool:
@@ -91,7 +100,7 @@ def _lacks_privilege(account: AccountSummary) -> bool:
 
 
 def _account_summary(ledger: Ledger, harvest: Harvest, calls: int) -> AccountSummary:
-    rows, size_bytes, _ = ledger.totals(harvest)
+    rows, size_bytes, _ = ledger.totals(harvest, is_plan_only=True)
     return AccountSummary(
         account=harvest.account,
         date=harvest.date.isoformat(),

@@ -72,7 +72,7 @@ def command(config_path: Path, *, is_json: bool, is_verbose: bool, on_lockout: s
     settings = load(config_path)
     keys = keys_of(settings, flags.pop("campaigns"), flags.pop("campaigns_file"))
     selection = select(settings, keys, **flags)
-    manner = Manner(OnLockout(on_lockout), resume_command=_command_line(), is_verbose=is_verbose)
+    manner = Manner(OnLockout(on_lockout), resume_command=_command_line(selection), is_verbose=is_verbose)
     summary = run(settings, selection, manner)
     quiet(sys.stderr).writelines(f"{line}\n" for line in sentences(summary))
     if is_json:
@@ -168,6 +168,7 @@ def _signals(stop: Stop, tools: Tools, accounts: tuple[str, ...], ending: Ending
             loop.remove_signal_handler(number)
 
 
-def _command_line() -> str:
-    """Return the command that was typed, as it can be typed again."""
-    return shlex.join(["harvester", *sys.argv[1:]])
+def _command_line(selection: Selection) -> str:
+    """Return the command that goes on, as it can be typed on any day."""
+    date = () if any(word.startswith("--as-of") for word in sys.argv) else ("--as-of", selection.date.isoformat())
+    return shlex.join(["harvester", *sys.argv[1:], *date])

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from harvester.campaign_keys import CampaignKeys, open_key_file, read_lines
 from harvester.errors import ConfigError
@@ -33,8 +34,15 @@ class Selection:
     is_refresh: bool
 
     def campaigns(self) -> Iterator[Campaign]:
-        """Yield the named campaigns, each once; a bad or empty list raises ConfigError on the way."""
-        return (Campaign(key) for key in self.keys or ())
+        """Yield the named campaigns, each once, after all of the list is read and found good.
+
+        Raises:
+            ConfigError: the list is bad or empty; nothing was yielded before.
+        """
+        with TemporaryFile("w+", encoding="ascii") as checked:
+            checked.writelines(f"{key}\n" for key in self.keys or ())
+            checked.seek(0)
+            yield from (Campaign(line.rstrip("\n")) for line in checked)
 
 
 def select(

@@ -141,7 +141,7 @@ class Reader:
 
     def _budget(self, account: str, endpoint: str) -> BudgetStatus:
         quota, standing = quota_of(self._settings), self._book(account, endpoint).standing()
-        state = breaker.now(standing)
+        state = breaker.aged(standing, self._settings.budget.lock_s)
         free = free_calls(quota, standing.stamps, standing.now_s)
         return BudgetStatus(
             account=account,

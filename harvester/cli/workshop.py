@@ -203,8 +203,9 @@ class AccountBench:
     def _caller(self, endpoint: str) -> Caller:
         budget, harvest = self._settings.budget, self._settings.harvest
         quota = quota_of(self._settings)
-        hold_s = harvest.call_timeout_s + harvest.late_grace_s
-        rules = BudgetRules(self.name, endpoint, quota, budget.lock_s, hold_s, budget.burst_per_s)
+        rules = BudgetRules(
+            self.name, endpoint, quota, budget.lock_s, harvest.call_timeout_s, harvest.late_grace_s, budget.burst_per_s
+        )
         tools = self.tools
         book = CallBook(self.store.database, Window(self.name, endpoint, quota.memory_s), tools.clock)
         return Caller(

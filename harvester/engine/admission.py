@@ -90,29 +90,26 @@ def _robust_start_s(quota: Quota, stamps: Sequence[float], from_s: float) -> flo
     rule has already admitted.
     """
     start_s, window_s = from_s, quota.window_s
-    spare_calls = quota.tokens - 1 - len(stamps)  # and as many as have left the present window
+    room_calls = quota.tokens - 1
+    excess_calls = len(stamps) - room_calls  # a phase whose window before begins after so many calls has room at once
     first, last = bisect_right(stamps, from_s - window_s), bisect_right(stamps, from_s)
     before = bisect_right(stamps, from_s - 2 * window_s)
     current = first
-    for leaving in range(before, first):  # a call about to leave the window before
+    for leaving in range(before, min(first, excess_calls)):  # a call about to leave the window before
         begin_s = stamps[leaving] + window_s
         while current < last and stamps[current] < begin_s:
             current += 1
-        if current - leaving > spare_calls + current:
-            start_s = max(start_s, _leaves_room_s(begin_s, window_s, spare_calls + current, current - leaving))
+        spare_share = (current - excess_calls) / (current - leaving)
+        start_s = max(start_s, begin_s + window_s * (1 - spare_share))
     for current in range(first, last):  # a call about to leave the present window
         begin_s = stamps[current]
         while stamps[before] < begin_s - window_s:
             before += 1
-        if current - before > spare_calls + current:
-            start_s = max(start_s, _leaves_room_s(begin_s, window_s, spare_calls + current, current - before))
+        if before >= excess_calls:
+            break
+        spare_share = (current - excess_calls) / (current - before)
+        start_s = max(start_s, begin_s + window_s * (1 - spare_share))
     return start_s
-
-
-def _leaves_room_s(begin_s: float, window_s: float, spare_calls: int, weighing_calls: int) -> float:
-    """Return when the weight of the calls before a window that began at `begin_s` has fallen to the spare ones."""
-    share = spare_calls / weighing_calls if spare_calls > 0 else 0.0
-    return begin_s + window_s * (1 - share)
 
 
 def _count_after(stamps: Sequence[float], moment_s: float) -> int:

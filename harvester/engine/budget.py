@@ -16,7 +16,7 @@ from harvester.clock import Clock
 from harvester.engine import lockout as breaker
 from harvester.engine.admission import Quota, free_calls, next_start_s
 from harvester.engine.ports import Calls, Offload
-from harvester.engine.stop import Stop
+from harvester.engine.stop import PAUSE_MIN_S, Stop
 from harvester.events import BudgetHeld, BudgetUsed, Emit, LockoutClosed, LockoutOpened
 from harvester.model import Failure, FailureKind, Lease, Lockout, LockoutRecord, Slot, Standing
 
@@ -39,7 +39,8 @@ class BudgetRules:
         endpoint: what is called.
         quota: how many calls in which window.
         lock_s: the documented lock period, in seconds.
-        hold_s: how long after its start a call given up may still reach the server: its timeout and the grace.
+        call_timeout_s: how long a call may take, from its start.
+        late_grace_s: how much later than that a call given up may still reach the server.
         burst_per_s: calls started in one second at most, so that a burst is no hail.
     """
 
@@ -47,12 +48,18 @@ class BudgetRules:
     endpoint: str
     quota: Quota
     lock_s: float
-    hold_s: float
+    call_timeout_s: float
+    late_grace_s: float
     burst_per_s: float
+
+    @property
+    def hold_s(self) -> float:
+        """How long after its start a call given up may still reach the server, in seconds."""
+        return self.call_timeout_s + self.late_grace_s
 
     def slot(self, standing: Standing) -> Slot:
         """Return when the next call may start, by lockout and window, and the lockout as that leaves it."""
-        state = breaker.now(standing)
+        state = breaker.aged(standing, self.lock_s)
         opens_s = breaker.opens_s(state, standing, self.quota.window_s / self.quota.tokens)
         if opens_s > standing.now_s:
             return Slot(opens_s, state)
@@ -131,14 +138,22 @@ class Budget:
         """
         is_locked = failure is not None and failure.kind is FailureKind.LOCKED
         self._locked_answers += is_locked
-        turn = partial(self._rules.lockout_after, lease=lease, failure=failure)
+        first: list[LockoutRecord] = []
+
+        def turn(standing: Standing) -> Lockout:
+            lockout = self._rules.lockout_after(standing, lease, failure)
+            if failure is not None and is_locked and not standing.lockout.is_draining:
+                first.append(self._record(standing, lockout, failure))
+            return lockout
+
         if failure is not None and not failure.is_sent:
             lockout = await self._offload(partial(self._calls.cancel, lease, turn))
         else:
-            is_seen = failure is None or failure.kind is not FailureKind.LOST
-            lockout = await self._offload(partial(self._calls.settle, lease, code, turn, is_seen=is_seen))
-        if failure is not None and is_locked and lockout.level != self._told.level:
-            await self._offload(partial(self._calls.record, self._record(lockout, failure)))
+            is_lost = failure is not None and failure.kind is FailureKind.LOST
+            late_s = self._rules.late_grace_s if is_lost else None
+            lockout = await self._offload(partial(self._calls.settle, lease, code, turn, late_s))
+        for record in first:
+            await self._offload(partial(self._calls.record, record))
         self._tell(lockout)
         self._locked_answers -= is_locked
         self._changed.set()
@@ -158,13 +173,14 @@ class Budget:
             self._told_start_s = moment_s
             self._emit(BudgetHeld(self._rules.account, self._rules.endpoint, wait_s))
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(wait_s, self._rules.quota.period_s * LOOK_AGAIN_SHARE)):
+            look_s = min(wait_s, self._rules.quota.period_s * LOOK_AGAIN_SHARE)
+            async with asyncio.timeout(max(look_s, PAUSE_MIN_S)):
                 await self._changed.wait()
 
     def _tell(self, lockout: Lockout) -> None:
         """Say that the endpoint was locked or is open again: once, whichever process found out."""
         rules, before = self._rules, self._told
-        if lockout.is_shut and (not before.is_shut or lockout.level != before.level):
+        if lockout.is_draining and (not before.is_shut or lockout.level != before.level):
             wait_s = lockout.until_s - self._clock.now_s()
             until = datetime.fromtimestamp(self._clock.wall_s() + wait_s, UTC).isoformat(timespec="seconds")
             used_calls = rules.quota.tokens - self._free_calls
@@ -173,13 +189,14 @@ class Budget:
             self._emit(LockoutClosed(rules.account, rules.endpoint))
         self._told = lockout
 
-    def _record(self, lockout: Lockout, failure: Failure) -> LockoutRecord:
-        wall_s = self._clock.wall_s()
+    def _record(self, standing: Standing, lockout: Lockout, failure: Failure) -> LockoutRecord:
+        """Return what is known at the first locked answer."""
+        wall_s, quota = self._clock.wall_s(), self._rules.quota
         return LockoutRecord(
             seen_wall_s=wall_s,
-            until_wall_s=wall_s + lockout.until_s - self._clock.now_s(),
+            until_wall_s=wall_s + lockout.until_s - standing.now_s,
             level=lockout.level,
             code=failure.signature,
             message=failure.message,
-            calls_in_window=self._rules.quota.tokens - self._free_calls,
+            calls_in_window=quota.tokens - free_calls(quota, standing.stamps, standing.now_s),
         )

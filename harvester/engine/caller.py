@@ -1,20 +1,21 @@
 """One call from start to end: wait for the slot, send, settle; and what all jobs of an account learn from it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from random import Random
 from typing import TypeVar
 
 from harvester.clock import Clock
 from harvester.engine.budget import Budget
+from harvester.engine.framing import FramedPage
 from harvester.engine.outage import Outage
 from harvester.engine.retry import Backoff
 from harvester.engine.stop import Stop
 from harvester.engine.suspicion import Suspicion
 from harvester.errors import StoppedError
 from harvester.events import BudgetHeld, Emit, OutageClosed, OutageOpened
-from harvester.model import Failure, FailureKind, Page
+from harvester.model import Failure, FailureKind
 
 Answer = TypeVar("Answer")
 
@@ -151,12 +152,12 @@ class Caller:
         return replace(failure, kind=FailureKind.LOCKED, message=f"perhaps locked: {failure.message}")
 
 
-def _code(answer: Page | Failure | Sequence[object] | object) -> str:
+def _code(answer: object) -> str:
     """Return the short name under which a job counts this answer."""
     match answer:
         case Failure():
             return answer.signature
-        case Page():
-            return answer.code
+        case FramedPage():
+            return answer.facts.code
         case _:
             return "0"

@@ -24,14 +24,18 @@ async def sent_campaigns(
         CredentialsError: the account refuses the listing.
         StoppedError: the listing could not be read to its end; nothing is harvested on half a list.
     """
-    from_index = 1
+    from_index, before = 1, None
     for _ in range(PAGES_MAX):
         page = await _page(account, caller, partial(listing.campaign_page, from_index), backoff, tools)
         if page is None or not page.rows_received:
             return
+        if page.campaigns and page == before:
+            break
         yield page
-        from_index += page.rows_received
-    raise StoppedError(f"{account}: the listing of campaigns has no end.", "Name the campaigns in the configuration.")
+        from_index, before = from_index + page.rows_received, page
+    raise StoppedError(
+        f"{account}: the listing of campaigns repeats itself.", "Name the campaigns in the configuration."
+    )
 
 
 async def _page(

@@ -15,6 +15,7 @@ from typing import TypeVar
 from harvester.clock import Clock
 from harvester.engine import paging, retry
 from harvester.engine.caller import Caller
+from harvester.engine.framing import FramedPage, Framing
 from harvester.engine.paging import Broken, Finished, Progress
 from harvester.engine.ports import JobLedger, Offload, Parts, Recipients, Render, ServerNotes
 from harvester.engine.retry import AskAgain, Backoff, Later, Never, Scope
@@ -24,6 +25,7 @@ from harvester.engine.writer import Closing, LastWord, NewPage, Writer
 from harvester.errors import CredentialsError
 from harvester.events import Emit, JobDone, JobFailed, JobPostponed, JobSkipped, JobStarted, PageStored
 from harvester.model import (
+    BROKEN_PAGING,
     ClaimedJob,
     Failure,
     FailureKind,
@@ -31,7 +33,6 @@ from harvester.model import (
     Harvest,
     Job,
     JobState,
-    Page,
     PageRequest,
     Published,
 )
@@ -100,7 +101,7 @@ class AccountHarvest:
         self._pace = pace
         self._caller = caller
         self._recipients = recipients
-        self._render = render
+        self._framing = Framing(render, tools.parts.frame)
         self._tools = tools
         self._schedule = Schedule()
         self._queue: asyncio.Queue[ClaimedJob | None] = asyncio.Queue(maxsize=pace.concurrency)
@@ -224,46 +225,43 @@ class AccountHarvest:
         self._tools.emit(JobStarted(job.account, job.campaign.key, job.action, errand.progress.next_index))
         return errand
 
-    async def _ask(self, errand: _Errand) -> tuple[PageRequest, Page | Failure] | None:
-        """Send the next call of the job; None when the run stops first."""
-        request = paging.next_request(errand.job, errand.progress, self._pace.page_rows)
-        reply = await self._caller.ask(partial(self._recipients.recipients, request), errand.job.id)
+    async def _ask(self, errand: _Errand) -> tuple[PageRequest, FramedPage | Failure] | None:
+        """Send the next call of the job; None when the run stops first. A page comes back as its facts and frame."""
+        job = errand.job
+        request = paging.next_request(job, errand.progress, self._pace.page_rows)
+        make = partial(self._framing.framed, job=job, request=request)
+        reply = await self._caller.ask(partial(self._recipients.recipients, request, make), job.id)
         return None if reply is None else (request, reply)
 
     # --- a good reply -----------------------------------------------------------------------------------------------
 
-    async def _received(self, errand: _Errand, request: PageRequest, page: Page) -> bool:
+    async def _received(self, errand: _Errand, request: PageRequest, page: FramedPage) -> bool:
         """Store a page and say whether the job goes on."""
         self._schedule.campaign_known(errand.job.campaign.key)
-        self._wake.set()
-        verdict = paging.judge(errand.progress, request, page, self._longest_rows)
+        if self._schedule.ready_jobs:
+            self._wake.set()
+        verdict = paging.judge(errand.progress, request, page.facts, self._longest_rows)
         if isinstance(verdict, Broken):
-            await self._give_up(errand.job, GivenUp(JobState.FAILED, "broken-paging", verdict.reason))
+            await self._give_up(errand.job, GivenUp(JobState.FAILED, BROKEN_PAGING, verdict.reason))
             return False
         ending = verdict.ending if isinstance(verdict, Finished) else None
-        await self._learn(len(page.rows))
+        await self._learn(page.facts.rows)
         await self._store(errand, request, page, verdict.progress, ending)
         if ending is not None:
             await self._publish(errand.job, errand.rows, ending)
         return ending is None
 
     async def _store(
-        self, errand: _Errand, request: PageRequest, page: Page, progress: Progress, ending: str | None
+        self, errand: _Errand, request: PageRequest, page: FramedPage, progress: Progress, ending: str | None
     ) -> None:
-        job = errand.job
-        if page.rows:
-            frame = await self._tools.offload(lambda: self._frame(job, page, request.from_index))
-            order = NewPage(job, frame, progress.pages, request.from_index, len(page.rows), progress.digest, ending)
+        job, frame, rows, first = errand.job, page.frame, page.facts.rows, request.from_index
+        if rows:
+            order = NewPage(job, frame, progress.pages, first, rows, page.facts.digest, ending)
             await self._tools.writer.carry_out(order)
-            self._tools.emit(
-                PageStored(job.account, job.campaign.key, job.action, request.from_index, len(page.rows), len(frame))
-            )
+            self._tools.emit(PageStored(job.account, job.campaign.key, job.action, first, rows, len(frame)))
         elif ending is not None:
             await self._tools.writer.carry_out(LastWord(job, ending))
-        errand.progress, errand.rows, errand.attempts = progress, errand.rows + len(page.rows), 0
-
-    def _frame(self, job: Job, page: Page, first_position: int) -> bytes:
-        return self._tools.parts.frame(self._render(job, page.rows, first_position))
+        errand.progress, errand.rows, errand.attempts = progress, errand.rows + rows, 0
 
     async def _learn(self, rows: int) -> None:
         """Remember the longest page: it proves what this server can give."""

@@ -24,11 +24,19 @@ PROBE_PAUSE_SHARE = 1 / 60
 """After a probe without a clear answer the next one follows after this share of the lock: 30 s of 30 minutes."""
 
 
-def now(standing: Standing) -> Lockout:
-    """Return the lockout as time alone has made it."""
+def aged(standing: Standing, lock_s: float) -> Lockout:
+    """Return the lockout as time alone has made it.
+
+    Args:
+        standing: the present.
+        lock_s: the documented lock period, in seconds.
+    """
     state, now_s = standing.lockout, standing.now_s
     if state.phase is LockoutPhase.DRAIN and not standing.calls_out:
-        state = replace(state, phase=LockoutPhase.OPEN)
+        # A call given up may have been counted, and may have extended the lock, as late as its stamp says.
+        ends_s = [stamp_s + lock_s * (1 + MARGIN_SHARE) for stamp_s in standing.stamps[-1:]]
+        until_s = max((state.until_s, *ends_s))
+        state = replace(state, phase=LockoutPhase.OPEN, until_s=until_s)
     if state.phase is LockoutPhase.OPEN and now_s >= state.until_s:
         return replace(state, phase=LockoutPhase.HALF_OPEN, probe_until_s=0.0)
     if state.phase is LockoutPhase.RAMP and now_s >= state.until_s:
@@ -40,7 +48,7 @@ def opens_s(state: Lockout, standing: Standing, even_gap_s: float) -> float:
     """Return the earliest moment at which the lockout lets a call start: a probe, a paced one, or any.
 
     Args:
-        state: as `now` gives it.
+        state: as `aged` gives it.
         standing: the present.
         even_gap_s: the distance of calls during RAMP, in seconds.
     """
@@ -94,5 +102,5 @@ def answered(standing: Standing, lock_s: float, period_s: float, *, is_probe: bo
         return replace(state, phase=LockoutPhase.OPEN, until_s=now_s + lock_s * PROBE_PAUSE_SHARE, probe_until_s=0.0)
     if state.is_draining:
         until_s = max(state.until_s, now_s + lock_s * (1 + MARGIN_SHARE))
-        return replace(state, phase=LockoutPhase.DRAIN if standing.calls_out else LockoutPhase.OPEN, until_s=until_s)
+        return aged(replace(standing, lockout=replace(state, until_s=until_s)), lock_s)
     return state

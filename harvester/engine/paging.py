@@ -8,10 +8,10 @@ Source: docs/api.md, sections on pages and ends.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 
-from harvester.model import Job, Page, PageRequest, Row
+from harvester.model import Echo, Job, Page, PageRequest, Row
 
 PAGES_MAX = 50_000
 """A set of 25 million rows at 500 a page; beyond it a server is taken to page in circles."""
@@ -32,6 +32,23 @@ class Progress:
     next_index: int = 1
     pages: int = 0
     digest: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class PageFacts:
+    """What is to be known of a page to judge it: all but its rows.
+
+    Attributes:
+        rows: how many it holds; none means that the server said so.
+        digest: of them, to notice a server that repeats itself; empty where there are none.
+        echo: what the server says it was asked.
+        code: of the reply.
+    """
+
+    rows: int
+    digest: bytes
+    echo: Echo
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +84,13 @@ def next_request(job: Job, progress: Progress, range_rows: int) -> PageRequest:
     return PageRequest(job.campaign.key, job.action, progress.next_index, range_rows)
 
 
-def judge(progress: Progress, request: PageRequest, page: Page, longest_rows: int) -> Verdict:
+def facts_of(page: Page) -> PageFacts:
+    """Return what is to be known of a page."""
+    digest = rows_digest(page.rows) if page.rows else b""
+    return PageFacts(len(page.rows), digest, page.echo, page.code)
+
+
+def judge(progress: Progress, request: PageRequest, page: PageFacts, longest_rows: int) -> Verdict:
     """Say what a good reply means for its job.
 
     Args:
@@ -76,24 +99,22 @@ def judge(progress: Progress, request: PageRequest, page: Page, longest_rows: in
         page: what came.
         longest_rows: the longest page, in rows, that this account's server has ever given.
     """
-    received_rows = len(page.rows)
-    if not received_rows:
+    if not page.rows:
         return Finished(progress, "empty page" if page.code == "0" else f"code {page.code}")
-    digest = rows_digest(page.rows)
-    if digest == progress.digest:
+    if page.digest == progress.digest:
         return Broken(f"the server repeats the page before row {progress.next_index}")
     if progress.pages >= PAGES_MAX:
         return Broken(f"no end after {PAGES_MAX} pages")
-    after = replace(progress, next_index=progress.next_index + received_rows, pages=progress.pages + 1, digest=digest)
+    after = Progress(progress.next_index + page.rows, progress.pages + 1, page.digest)
     if _proves_end(request, page, longest_rows):
         return Finished(after, "short page")
     return Continue(after)
 
 
-def _proves_end(request: PageRequest, page: Page, longest_rows: int) -> bool:
+def _proves_end(request: PageRequest, page: PageFacts, longest_rows: int) -> bool:
     """Tell whether a page is short of its own accord: less than asked, than an echoed clamp, and than others were."""
     granted_rows = request.range_rows if page.echo.range_rows is None else page.echo.range_rows
-    return len(page.rows) < min(request.range_rows, granted_rows, longest_rows)
+    return page.rows < min(request.range_rows, granted_rows, longest_rows)
 
 
 def rows_digest(rows: Sequence[Row]) -> bytes:

@@ -35,8 +35,8 @@ class Offload(Protocol):
 class Recipients(Protocol):
     """The recipients endpoint of one account: each request is exactly one call on the wire."""
 
-    async def recipients(self, request: PageRequest) -> Page | Failure:
-        """Ask once; raises only what a person must mend."""
+    async def recipients(self, request: PageRequest, make: Callable[[Page], T]) -> T | Failure:
+        """Ask once and return what `make` makes of the page; raises only what a person must mend."""
 
 
 class CampaignListing(Protocol):
@@ -94,6 +94,8 @@ class Calls(Protocol):
     """The calls of the recent past of one account and endpoint, and its lockout, shared by all processes."""
 
     def lease(self, job_id: int | None, hold_s: float, rule: Callable[[Standing], Slot]) -> Lease | float: ...
-    def settle(self, lease: Lease, code: str, turn: Callable[[Standing], Lockout], *, is_seen: bool) -> Lockout: ...
+    def settle(
+        self, lease: Lease, code: str, turn: Callable[[Standing], Lockout], late_s: float | None = None
+    ) -> Lockout: ...
     def cancel(self, lease: Lease, turn: Callable[[Standing], Lockout] | None = None) -> Lockout: ...
     def record(self, record: LockoutRecord) -> None: ...

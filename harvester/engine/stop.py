@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
+PAUSE_MIN_S = 0.001
+"""A shorter wait may be over before a float can tell that time has passed, and is asked for again and again."""
+
 
 class Stop:
     """Set by a signal, a deadline or a failure that concerns all; never taken back."""
@@ -39,5 +42,5 @@ class Stop:
     async def pause(self, wait_s: float) -> None:
         """Wait `wait_s` seconds, or until the run is asked to end."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
+            async with asyncio.timeout(max(wait_s, PAUSE_MIN_S)):
                 await self._asked.wait()

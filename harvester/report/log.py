@@ -52,10 +52,13 @@ class JsonLog:
         )
 
     def __call__(self, event: Event) -> None:
-        """Write the event, if its level is wanted."""
+        """Write the event, if its level is wanted; of most events, two a call, nothing is built at all."""
+        level = level_of(type(event))
+        if not self._log.is_enabled_for(level):
+            return
         noun = event.name.partition(".")[0]
         fields = {f"{noun}_{key}" if key in HEAD_KEYS else key: value for key, value in asdict(event).items()}
-        self._log.log(level_of(type(event)), event.name, **printable_tree(fields))
+        self._log.log(level, event.name, **printable_tree(fields))
 
     def _head_first(self, _logger: Any, level: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
         moment = dt.datetime.fromtimestamp(self._wall_s(), dt.UTC).isoformat(timespec="milliseconds")

@@ -286,14 +286,12 @@ def _(_event: DrainStarted, tally: AccountTally, _now_s: float) -> AccountTally:
 
 @_after.register
 def _(event: HarvestFinished, tally: AccountTally, now_s: float) -> AccountTally:
-    # The ledger's figures replace those of the events.
+    # The ledger's states replace those of the events; rows and calls stay this run's own.
     counts = replace(
         tally.counts,
         jobs=event.done + event.failed + event.skipped + event.open,
         done=event.done,
         failed=event.failed,
         skipped=event.skipped,
-        rows=event.rows,
-        calls=event.calls,
     )
     return replace(tally, date=event.date, counts=counts, finished_s=now_s, in_hand=frozenset())

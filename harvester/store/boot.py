@@ -13,19 +13,23 @@ def adopt_boot(database: Database, clock: Clock) -> bool:
     Every call is taken as just seen, or as just sent where its outcome is not known; every lockout as what the wall
     clock says is left of it; every postponed job as due. That is too late for the calls, never too early.
 
+    Where a system tells no boot id, a call that started in the future betrays the boot.
+
     Returns:
         Whether the machine was booted since the ledger was last used.
     """
     now_s, wall_s = clock.now_s(), clock.wall_s()
     with database.writing(database.durable) as connection:
         row = connection.execute("SELECT boot_id FROM boots").fetchone()
-        if row is not None and row["boot_id"] == clock.boot_id:
+        is_ahead = connection.execute("SELECT 1 FROM calls WHERE started_s > ?", (now_s,)).fetchone()
+        if row is not None and row["boot_id"] == clock.boot_id and not is_ahead:
             return False
         connection.execute("DELETE FROM boots")
         connection.execute("INSERT INTO boots VALUES (?)", (clock.boot_id,))
         connection.execute("UPDATE jobs SET not_before_s = 0 WHERE not_before_s > 0")
         connection.execute(
-            "UPDATE calls SET stamp_s = ? + iif(is_out, stamp_s - started_s, 0), started_s = ?", (now_s, now_s)
+            "UPDATE calls SET stamp_s = ? + iif(is_out, stamp_s - started_s, 0), started_s = ?, asleep_s = ?",
+            (now_s, now_s, clock.asleep_s()),
         )
         connection.execute(
             "UPDATE lockouts SET until_s = ? + min(max(until_wall_s - ?, 0), ?), probe_until_s = 0",

@@ -17,10 +17,13 @@ from harvester.model import Lease, Lockout, LockoutPhase, LockoutRecord, Slot, S
 from harvester.store.database import Database
 
 KEPT_MEMORIES = 2.0
-"""Calls are kept for twice as long as the budget needs them, so that a lockout's record can count them."""
+"""Calls are kept twice as long as the budget needs them: whoever looks into the file after a lockout finds them."""
 
 PRUNE_EVERY_CALLS = 200
 """How often old calls are deleted: rarely enough to cost nothing, often enough to keep the table small."""
+
+SLEEP_MIN_S = 0.05
+"""The two clocks that tell the time asleep are read one after the other; less than this is no sleep."""
 
 LOCKOUT_RECORDS_MAX = 100
 """Lockouts remembered for each account and endpoint: years of a healthy account, days of a sick one."""
@@ -55,6 +58,7 @@ class CallBook:
         self._window = window
         self._clock = clock
         self._stamps: list[float] = []
+        self._asleep_s = clock.asleep_s()
         self._own_out: set[int] = set()
         self._unsure_until_s = 0.0  # until when a stamp matters that another process may have moved meanwhile
         self._last_id = 0
@@ -71,6 +75,7 @@ class CallBook:
             The lease; or the moment at which to ask again.
         """
         with self._database.writing(self._connection):
+            self._notice_sleep()
             self._read_new()
             standing = self._standing()
             slot = rule(standing)
@@ -83,25 +88,28 @@ class CallBook:
                 return slot.start_s
             return self._write_down(job_id, standing.now_s, standing.now_s + hold_s, is_probe=slot.is_probe)
 
-    def settle(self, lease: Lease, code: str, turn: Turn, *, is_seen: bool) -> Lockout:
+    def settle(self, lease: Lease, code: str, turn: Turn, late_s: float | None = None) -> Lockout:
         """Note how a call ended.
 
         Args:
             lease: of the call.
             code: under which the job counts it.
             turn: the lockout as this end leaves it.
-            is_seen: whether an answer came, so that the server has counted the call by now; if not, the lease goes on
-                to weigh as that of a call given up.
+            late_s: None if an answer came, so that the server has counted the call by now; else how much later than
+                now it may still arrive, in seconds: it goes on to weigh as a call given up.
 
         Returns:
             The lockout, written down.
         """
         with self._database.writing(self._connection) as connection:
             now_s = self._clock.now_s()
-            stamp_s = now_s if is_seen else lease.stamp_s
-            connection.execute(
-                "UPDATE calls SET stamp_s = ?, is_out = ? WHERE id = ?", (stamp_s, not is_seen, lease.id)
-            )
+            stamp_s = now_s if late_s is None else max(lease.stamp_s, now_s + late_s)
+            if stamp_s > lease.stamp_s:
+                self._write_anew(lease, stamp_s)
+            else:
+                connection.execute(
+                    "UPDATE calls SET stamp_s = ?, is_out = ? WHERE id = ?", (stamp_s, late_s is not None, lease.id)
+                )
             if lease.job_id is not None:
                 path = f'$."{code}"'
                 connection.execute(
@@ -184,8 +192,8 @@ class CallBook:
 
     def _write_down(self, job_id: int | None, now_s: float, stamp_s: float, *, is_probe: bool) -> Lease:
         lease_id = self._connection.execute(
-            "INSERT INTO calls (account, endpoint, started_s, stamp_s) VALUES (?, ?, ?, ?) RETURNING id",
-            (*self._window.key, now_s, stamp_s),
+            "INSERT INTO calls (account, endpoint, started_s, stamp_s, asleep_s) VALUES (?, ?, ?, ?, ?) RETURNING id",
+            (*self._window.key, now_s, stamp_s, self._clock.asleep_s()),
         ).fetchone()["id"]
         if job_id is not None:
             self._connection.execute("UPDATE jobs SET calls = calls + 1 WHERE id = ?", (job_id,))
@@ -195,6 +203,31 @@ class CallBook:
         self._own_out.add(lease_id)
         self._last_id = lease_id
         return Lease(lease_id, job_id, stamp_s, is_probe=is_probe)
+
+    def _write_anew(self, lease: Lease, stamp_s: float) -> None:
+        """Put a call under a new number: its stamp moves later, and other processes read new calls only.
+
+        It can only be that the machine slept between lease and end.
+        """
+        self._read_new()
+        self._connection.execute("DELETE FROM calls WHERE id = ?", (lease.id,))
+        self._last_id = self._connection.execute(
+            "INSERT INTO calls (account, endpoint, started_s, stamp_s, asleep_s) VALUES (?, ?, ?, ?, ?) RETURNING id",
+            (*self._window.key, self._clock.now_s(), stamp_s, self._clock.asleep_s()),
+        ).fetchone()["id"]
+
+    def _notice_sleep(self) -> None:
+        """Let calls that were out while the machine slept weigh as much longer: they slept too, and go on now."""
+        asleep_s = self._clock.asleep_s()
+        if asleep_s - self._asleep_s < SLEEP_MIN_S:
+            return
+        self._connection.execute(
+            "UPDATE calls SET stamp_s = stamp_s + (? - asleep_s), asleep_s = ?"
+            " WHERE account = ? AND endpoint = ? AND is_out AND asleep_s < ?",
+            (asleep_s, asleep_s, *self._window.key, asleep_s - SLEEP_MIN_S),
+        )
+        self._asleep_s = asleep_s
+        self._read_all()
 
     def _read_new(self) -> None:
         """Read the calls that other processes have started since; drop what no longer matters."""

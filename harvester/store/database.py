@@ -61,7 +61,7 @@ CREATE TABLE servers (
 ) WITHOUT ROWID;
 CREATE TABLE calls (
     id INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, endpoint TEXT NOT NULL,
-    started_s REAL NOT NULL, stamp_s REAL NOT NULL, is_out INTEGER NOT NULL DEFAULT 1
+    started_s REAL NOT NULL, stamp_s REAL NOT NULL, asleep_s REAL NOT NULL, is_out INTEGER NOT NULL DEFAULT 1
 );
 CREATE INDEX calls_by_stamp ON calls (account, endpoint, stamp_s);
 CREATE TABLE lockouts (
@@ -111,10 +111,11 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # SQLite has rolled back by itself where the disk was full
+                    connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
 
     @staticmethod
     def _connect(path: Path, synchronous: str) -> sqlite3.Connection:

@@ -15,6 +15,7 @@ from itertools import islice
 import orjson
 
 from harvester.model import (
+    BROKEN_PAGING,
     TRANSITIONS,
     Action,
     Campaign,
@@ -126,10 +127,15 @@ class Ledger:
     # --- planning ---------------------------------------------------------------------------------------------------
 
     def plan(self, harvest: Harvest, campaigns: Iterable[Campaign], actions: Sequence[Action]) -> None:
-        """Take these jobs into this run's plan, new or known; all of them, or none if the list turns out bad."""
-        waiting, live = iter(campaigns), self._live()
-        with self._writing() as connection:
-            while batch := list(islice(waiting, PLAN_BATCH_CAMPAIGNS)):
+        """Take these jobs into this run's plan, new or known.
+
+        One transaction for each `PLAN_BATCH_CAMPAIGNS`, so that other processes can go on meanwhile; a plan that is cut
+        off is made whole by planning again.
+        """
+        waiting = iter(campaigns)
+        while batch := list(islice(waiting, PLAN_BATCH_CAMPAIGNS)):
+            with self._writing() as connection:
+                live = self._live()
                 connection.executemany(
                     "INSERT INTO campaigns (account, key, parent_key) VALUES (?, ?, ?)"
                     " ON CONFLICT DO UPDATE SET parent_key = excluded.parent_key",
@@ -148,8 +154,8 @@ class Ledger:
 
     def plan_again(self, harvest: Harvest, actions: Sequence[Action]) -> None:
         """Take all campaigns of an earlier plan of this harvest into this run's plan, also for actions new to them."""
-        live = self._live()
         with self._writing() as connection:
+            live = self._live()
             connection.executemany(
                 "INSERT INTO jobs (harvest_id, campaign_id, action, run_id)"
                 " SELECT DISTINCT harvest_id, campaign_id, ?, ? FROM jobs WHERE harvest_id = ?"
@@ -163,21 +169,27 @@ class Ledger:
             connection.execute("UPDATE harvests SET discovery = ? WHERE id = ?", (discovery, harvest.id))
 
     def requeue(self, harvest: Harvest, states: Iterable[JobState]) -> None:
-        """Send the planned jobs in these end states back to pending, to be harvested from their first row."""
-        for state in states:
-            self._check(state, JobState.PENDING)
-            with self._writing() as connection:
-                connection.execute(
-                    "DELETE FROM pages WHERE job_id IN"
-                    " (SELECT id FROM jobs WHERE harvest_id = ? AND run_id = ? AND state = ?)",
-                    (harvest.id, self.run_id, state),
-                )
-                connection.execute(
-                    "UPDATE jobs SET state = 'pending', attempts = 0, not_before_s = 0, calls = 0, codes = '{}',"
-                    " ending = NULL, code = NULL, reason = NULL, remedy = NULL"
-                    " WHERE harvest_id = ? AND run_id = ? AND state = ?",
-                    (harvest.id, self.run_id, state),
-                )
+        """Send the planned jobs in these end states back to pending.
+
+        A failed job goes on after its last page, unless its pages made no sense; the others start from their first row.
+        """
+        with self._writing() as connection:
+            for state in states:
+                self._check(state, JobState.PENDING)
+                self._requeue(connection, (harvest.id, self.run_id, state), is_anew=state is not JobState.FAILED)
+
+    @staticmethod
+    def _requeue(connection: sqlite3.Connection, chosen: tuple[int, str, JobState], *, is_anew: bool) -> None:
+        """Send jobs of one state back; `is_anew`: all of them from their first row."""
+        these = "harvest_id = ? AND run_id = ? AND state = ?"
+        anew = these if is_anew else f"{these} AND code = '{BROKEN_PAGING}'"
+        connection.execute(f"DELETE FROM pages WHERE job_id IN (SELECT id FROM jobs WHERE {anew})", chosen)
+        connection.execute(f"UPDATE jobs SET calls = 0, codes = '{{}}', ending = NULL WHERE {anew}", chosen)
+        connection.execute(
+            "UPDATE jobs SET state = 'pending', attempts = 0, not_before_s = 0,"
+            f" code = NULL, reason = NULL, remedy = NULL WHERE {these}",
+            chosen,
+        )
 
     def release(self, harvest: Harvest) -> None:
         """Send running jobs back to pending with their pages: those of runs that died, and our own when we stop."""
@@ -186,6 +198,11 @@ class Ledger:
                 f"UPDATE jobs SET state = 'pending' WHERE harvest_id = ? AND state = 'running' AND {NOT_LIVE}",
                 (harvest.id, self._live()),
             )
+
+    def open_jobs(self, harvest: Harvest) -> int:
+        """Return how many jobs of the harvest may still need their parts, whoever's they are."""
+        counts = self.counts(harvest)
+        return sum(counts.values()) - counts[JobState.DONE] - counts[JobState.SKIPPED]
 
     def jobs_of_others(self, harvest: Harvest) -> int:
         """Return how many open jobs of the harvest belong to other runs that are at work now."""
@@ -296,10 +313,12 @@ class Ledger:
         ).fetchall()
         return dict.fromkeys(JobState, 0) | {JobState(row["state"]): row["jobs"] for row in rows}
 
-    def totals(self, harvest: Harvest) -> tuple[int, int, int]:
-        """Return the rows and bytes of published partitions, and the calls spent, of all runs for this harvest."""
+    def totals(self, harvest: Harvest, *, is_plan_only: bool = False) -> tuple[int, int, int]:
+        """Return rows and bytes of published partitions, and the calls spent in all runs; `is_plan_only` as above."""
         row = self._connection.execute(
-            "SELECT total(rows), total(bytes), total(calls) FROM jobs WHERE harvest_id = ?", (harvest.id,)
+            "SELECT total(iif(state = 'done', rows, 0)), total(iif(state = 'done', bytes, 0)), total(calls)"
+            " FROM jobs WHERE harvest_id = ? AND (NOT ? OR run_id = ?)",
+            (harvest.id, is_plan_only, self.run_id),
         ).fetchone()
         return int(row[0]), int(row[1]), int(row[2])
 

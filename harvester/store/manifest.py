@@ -34,7 +34,7 @@ def write_manifest(output: Path, ledger: Ledger, harvest: Harvest, written_at: s
     Returns:
         Where the manifest lies.
     """
-    folder = output / f"recipients/account={harvest.account}/dt={harvest.date.isoformat()}"
+    folder = _folder(output, harvest)
     target, success = folder / "_manifest.json", folder / "_SUCCESS"
     counts = ledger.counts(harvest)
     ended = counts[JobState.DONE] + counts[JobState.SKIPPED]
@@ -56,6 +56,16 @@ def write_manifest(output: Path, ledger: Ledger, harvest: Harvest, written_at: s
             success.touch(mode=FILE_MODE)
         sync_folder(folder)
     return target
+
+
+def withdraw(output: Path, ledger: Ledger, harvest: Harvest, written_at: str) -> None:
+    """Take back the word that every job of a date is done, before work on it begins again; arguments as above."""
+    if (_folder(output, harvest) / "_SUCCESS").exists():
+        write_manifest(output, ledger, harvest, written_at)
+
+
+def _folder(output: Path, harvest: Harvest) -> Path:
+    return output / f"recipients/account={harvest.account}/dt={harvest.date.isoformat()}"
 
 
 def _tells_the_same(draft: Path, target: Path) -> bool:

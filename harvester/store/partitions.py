@@ -5,6 +5,7 @@ file of many members, and a zstd file of many frames, is an ordinary one to ever
 committed offset and a finished file needs no second pass.
 """
 
+import datetime as dt
 import gzip
 import hashlib
 import os
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from harvester.model import Job, Published, StoredPage
+from harvester.model import Action, Job, Published, StoredPage
 from harvester.store.disk import FILE_MODE, disk_errors, make_folder, sync_folder, write_whole
 
 if sys.version_info >= (3, 14):
@@ -34,6 +35,9 @@ GZIP_LEVEL = 1
 ZSTD_LEVEL = 3
 
 COPY_BYTES = 1 << 20
+
+SYNC_DATA = getattr(os, "fdatasync", os.fsync)
+"""The cheaper sync where there is one; macOS has only the other."""
 
 
 class Compression(StrEnum):
@@ -151,7 +155,7 @@ class Partitions:
         """Make the parts of these jobs durable."""
         for job in jobs:
             with disk_errors(self._part_path(job)):
-                os.fdatasync(self._open[job.id].file)
+                SYNC_DATA(self._open[job.id].file)
 
     def publish(self, finished: Sequence[tuple[Job, int]]) -> list[Published]:
         """Move parts to their place, durable on return.
@@ -169,6 +173,7 @@ class Partitions:
                     os.fsync(part.file)
                 make_folder(target.parent)
                 source.rename(target)
+                self._remove_twins(target)
             published.append(Published(str(relative), rows, part.size_bytes, part.sha256.hexdigest()))
             folders |= {source.parent, target.parent}
             self.close(job)
@@ -201,6 +206,20 @@ class Partitions:
             return None
         return Published(str(relative), rows, page.end_bytes, digest.hexdigest())
 
+    def _remove_twins(self, target: Path) -> None:
+        """Remove what an earlier run published for the same job under another compression."""
+        stem = target.name.removesuffix(self._compression.suffix)
+        for other in Compression:
+            if other is not self._compression:
+                target.with_name(stem + other.suffix).unlink(missing_ok=True)
+
+    def sweep(self, account: str, date: dt.date) -> None:
+        """Remove what killed runs left of parts, once every job of an account and date has ended."""
+        for action in Action:
+            for leftover in (self._output / "_parts").glob(f"{_part_prefix(account, date, action)}*"):
+                with disk_errors(leftover):
+                    leftover.unlink(missing_ok=True)
+
     def close(self, job: Job) -> None:
         """Let go of a job's part, if it is open; the file stays if it holds anything."""
         part = self._open.pop(job.id, None)
@@ -217,11 +236,13 @@ class Partitions:
         self._open.clear()
 
     def _part_path(self, job: Job) -> Path:
-        return (
-            self._output
-            / "_parts"
-            / f"{job.date.isoformat()}-{job.account}-{job.action}-{self.relative_path(job).name}"
-        )
+        prefix = _part_prefix(job.account, job.date, job.action)
+        return self._output / "_parts" / f"{prefix}{self.relative_path(job).name}"
+
+
+def _part_prefix(account: str, date: dt.date, action: Action) -> str:
+    """Return how the names of the parts of one folder begin; no account's prefix is the beginning of another's."""
+    return f"{date.isoformat()}-{account}-{action}-"
 
 
 def _sha256_of(file: int, size_bytes: int) -> "hashlib._Hash":

@@ -60,9 +60,10 @@ class ZohoClient:
         self._settings = settings
         self._offload = offload
 
-    async def recipients(self, request: PageRequest) -> Page | Failure:
-        """Ask for one page of recipients.
+    async def recipients(self, request: PageRequest, make: Callable[[Page], _Result]) -> _Result | Failure:
+        """Ask for one page of recipients and return what `make` makes of it.
 
+        `make` runs where the answer is read, away from the event loop, and the rows do not come back from there.
         `fromindex` and `range` are undocumented, and without them 20 rows come silently; `resfmt` decides the
         format of errors too.
         """
@@ -73,12 +74,12 @@ class ZohoClient:
             "fromindex": str(request.from_index),
             "range": str(request.range_rows),
         }
-        settings = self._settings
-        return await self._call(
-            RECIPIENTS_PATH,
-            params,
-            lambda reply: read_page(reply, request, settings.response_format, settings.lockout_signs),
-        )
+
+        def read(reply: HttpReply) -> _Result | Failure:
+            page = read_page(reply, request, self._settings.response_format, self._settings.lockout_signs)
+            return page if isinstance(page, Failure) else make(page)
+
+        return await self._call(RECIPIENTS_PATH, params, read)
 
     async def campaign_page(self, from_index: int) -> CampaignPage | Failure:
         """Ask for one page of sent campaigns, from row `from_index`, counted from 1."""

@@ -161,22 +161,34 @@ def _fields(element: Any) -> dict[str, Any]:
     return fields
 
 
+def _may_be_deep(body: bytes, rows: int) -> bool:
+    """Tell whether a body holds enough brackets for one of its rows to be nested deeper than `ROW_DEPTH_MAX`.
+
+    Rows from XML have two levels at most, so that its lack of brackets is no risk.
+    """
+    return body.count(b"{") + body.count(b"[") - rows >= ROW_DEPTH_MAX
+
+
 def _depth(row: Row) -> int:
     return max(depth for depth, _ in _containers(row))
 
 
-def checked_rows(value: Any) -> tuple[Row, ...]:
+def checked_rows(value: Any, body: bytes) -> tuple[Row, ...]:
     """Return the rows of a reply's list, exactly as they stand.
+
+    Args:
+        value: the list, as the body was read.
+        body: of the reply; counting its brackets spares a page of flat rows a walk over 12,000 values.
 
     Raises:
         UnreadableError: not a list, a row that is no object, or one nested deeper than `ROW_DEPTH_MAX`.
     """
     if not isinstance(value, list):
         raise UnreadableError("no list of rows")
+    may_be_deep = _may_be_deep(body, len(value))
     for number, row in enumerate(value, start=1):
         if not isinstance(row, dict):
             raise UnreadableError(f"row {number} is no object")
-        # Most rows are flat, and this is asked of every row.
-        if not _CONTAINERS.isdisjoint(map(type, row.values())) and _depth(row) > ROW_DEPTH_MAX:
+        if may_be_deep and not _CONTAINERS.isdisjoint(map(type, row.values())) and _depth(row) > ROW_DEPTH_MAX:
             raise UnreadableError(f"row {number} is nested deeper than {ROW_DEPTH_MAX} levels")
     return tuple(value)

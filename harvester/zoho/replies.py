@@ -104,7 +104,7 @@ def _rows(
         return _without_envelope(reply, str(error), signs)
     if _is_success(reply, envelope, endpoint):
         try:
-            return envelope, checked_rows(envelope.document.get(list_key))
+            return envelope, checked_rows(envelope.document.get(list_key), reply.body)
         except UnreadableError as error:
             return _malformed(reply, f"success, but {error} under {list_key!r}")
     if envelope.code is None:

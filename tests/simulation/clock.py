@@ -19,6 +19,7 @@ class SimClock:
     def __init__(self, loop: asyncio.AbstractEventLoop, wall_start_s: float) -> None:
         self._loop = loop
         self._suspended_s = 0.0
+        self._slept_before_boot_s = 0.0
         self._booted_at_s = -1_000.0
         self._wall_ahead_s = wall_start_s
         self._boots = 1
@@ -33,6 +34,9 @@ class SimClock:
 
     def now_s(self) -> float:
         return self.true_s() - self._booted_at_s
+
+    def asleep_s(self) -> float:
+        return self._suspended_s - self._slept_before_boot_s
 
     def wall_s(self) -> float:
         return self.true_s() + self._wall_ahead_s
@@ -49,3 +53,4 @@ class SimClock:
         """Start the boot clock anew, under another id."""
         self._boots += 1
         self._booted_at_s = self.true_s() - BOOT_TAKES_S
+        self._slept_before_boot_s = self._suspended_s

@@ -103,26 +103,20 @@ def _nothing_lies_about(night: Night) -> None:
 
 def _no_window_holds_too_many_calls(night: Night) -> None:
     """Our own calls stay within the tokens, however they are counted."""
-    quota, slept_calls = quota_of(night.settings), _calls_that_slept(night)
+    quota = quota_of(night.settings)
     ways = list(Counting) if quota.admission is Admission.ROBUST else [Counting.SLIDING, Counting.FIXED, Counting.LEAKY]
     for account in night.scenario.accounts:
         worst_calls = _our_sheet(night, account, RECIPIENTS).get("worst_calls", {})
         for way in ways:
             level_calls = worst_calls.get(way.value, 0)
-            is_kept = level_calls <= quota.tokens + slept_calls + LEVEL_TOLERANCE_CALLS
+            is_kept = level_calls <= quota.tokens + LEVEL_TOLERANCE_CALLS
             require(is_kept, f"P1: {level_calls} of {quota.tokens} calls in a window ({way})")
-
-
-def _calls_that_slept(night: Night) -> int:
-    """Count the calls that may have had their lease before a suspend and have left after it: the lease ran out."""
-    return night.settings.harvest.concurrency if night.scenario.suspends else 0
 
 
 def _no_lockout_is_our_fault(night: Night) -> None:
     """Where nobody else calls, the server never locks."""
     lockouts = night.wire.zoho.referee.report()["totals"]["lockouts"]
-    is_excused = night.scenario.foreign_at_s or _calls_that_slept(night)
-    require(is_excused or not lockouts, f"P1: {lockouts} lockouts, all ours")
+    require(night.scenario.foreign_at_s or not lockouts, f"P1: {lockouts} lockouts, all ours")
 
 
 def _a_lock_is_met_by_few_calls(night: Night) -> None:

@@ -31,6 +31,9 @@ LOCKED_ANSWERS = [style for style in LockedAnswer if style is not LockedAnswer.U
 LATE_S_MAX = 120.0
 """Call timeout and grace: the engine's assumption about the network, which the network must keep."""
 
+SWIFT_S_MAX = 10.0
+"""A third of the call timeout: answers that come within it are never given up."""
+
 TROUBLE_ENDS_S = 14_400.0
 """Four hours after the start nothing goes wrong any more, so that every night must end."""
 
@@ -87,9 +90,10 @@ class Scenario:
     @property
     def is_quiet(self) -> bool:
         """Whether nothing at all goes wrong, so that not a call may be wasted."""
-        server = self.server
-        trouble = (*self.deaths, *self.foreign_at_s, *self.suspends, *self.outages)
-        return not trouble and not server.faults.share and not server.network.late_share
+        network, faults = self.server.network, self.server.faults
+        trouble = (*self.deaths, *self.foreign_at_s, *self.wall_steps, *self.suspends, *self.outages)
+        is_swift = network.latency_s + network.jitter_s <= SWIFT_S_MAX
+        return is_swift and not (trouble or faults.share or network.late_share)
 
     @property
     def trouble_ends_s(self) -> float:

@@ -15,8 +15,9 @@ from harvester.cli import workshop
 from harvester.clock import Clock
 from harvester.engine import budget, lockout, paging
 from harvester.engine.budget import Budget, BudgetRules
+from harvester.engine.paging import PageFacts
 from harvester.engine.writer import Closing, Order, Writer
-from harvester.model import Action, Failure, Job, Lease, Lockout, Page, PageRequest, Published, Slot, Standing
+from harvester.model import Action, Failure, Job, Lease, Lockout, PageRequest, Published, Slot, Standing
 from harvester.simulator.options import (
     AnswerOptions,
     CountedAt,
@@ -119,8 +120,9 @@ def test_a_limiter_that_stamps_at_the_send_is_found(monkeypatch: pytest.MonkeyPa
     def lease_unheld(self: CallBook, job_id: int | None, hold_s: float, rule: Callable[[Standing], Slot]) -> Any:
         return lease(self, job_id, hold_s * 0, rule)
 
-    def settle_unmoved(self: CallBook, held: Lease, code: str, turn: Any, *, is_seen: bool) -> Lockout:
-        return settle(self, held, code, turn, is_seen=is_seen and False)
+    def settle_unmoved(self: CallBook, held: Lease, code: str, turn: Any, late_s: float | None = None) -> Lockout:
+        del late_s
+        return settle(self, held, code, turn, late_s=-1e9)
 
     monkeypatch.setattr(CallBook, "lease", lease_unheld)
     monkeypatch.setattr(CallBook, "settle", settle_unmoved)
@@ -131,9 +133,9 @@ def test_a_limiter_that_stamps_at_the_send_is_found(monkeypatch: pytest.MonkeyPa
 def test_a_short_page_taken_for_the_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a server that clamps its pages silently, the first page would be the last."""
 
-    def is_short(request: PageRequest, page: Page, longest_rows: int) -> bool:
+    def is_short(request: PageRequest, page: PageFacts, longest_rows: int) -> bool:
         del longest_rows
-        return len(page.rows) < request.range_rows
+        return page.rows < request.range_rows
 
     monkeypatch.setattr(paging, "_proves_end", is_short)
 
@@ -190,7 +192,7 @@ def test_aiolimiter_as_the_whole_limiter_is_found(monkeypatch: pytest.MonkeyPatc
 
 def test_a_pause_from_the_first_locked_answer_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that extends its lock is still locked when the pause from the first locked answer ends."""
-    locked, answered = lockout.locked, lockout.answered
+    locked, answered, aged = lockout.locked, lockout.answered, lockout.aged
 
     def locked_once(standing: Standing, lock_s: float, asked_s: float | None) -> Lockout:
         return standing.lockout if standing.lockout.is_draining else locked(standing, lock_s, asked_s)
@@ -199,6 +201,10 @@ def test_a_pause_from_the_first_locked_answer_is_found(monkeypatch: pytest.Monke
         after = answered(standing, lock_s, period_s, **how)
         return replace(after, until_s=standing.lockout.until_s) if standing.lockout.is_draining else after
 
+    def aged_unheard(standing: Standing, lock_s: float) -> Lockout:
+        return aged(replace(standing, stamps=()), lock_s)
+
+    monkeypatch.setattr(lockout, "aged", aged_unheard)
     monkeypatch.setattr(lockout, "locked", locked_once)
     monkeypatch.setattr(lockout, "answered", answered_unheard)
 
