@@ -425,7 +425,7 @@ def test_records_of_lockouts_come_newest_first_and_are_bounded(book: CallBook, d
 
 
 def test_R_12_call_that_slept_with_the_machine_still_weighs(book: CallBook, other: CallBook, clock: HandClock) -> None:
-    """After a suspend longer than its hold a call under way is not forgotten, by no process, until it can have ended."""
+    """No process forgets a call under way after a suspend longer than its hold, until it may have ended."""
     lease(book)
     clock.pass_s(3_600)
     clock.asleep += 3_600

@@ -15,7 +15,7 @@ from harvester.engine.stop import Stop
 from harvester.engine.suspicion import Suspicion
 from harvester.errors import StoppedError
 from harvester.events import BudgetHeld, Emit, OutageClosed, OutageOpened
-from harvester.model import Failure, FailureKind
+from harvester.model import Failure, FailureKind, Job
 
 Answer = TypeVar("Answer")
 
@@ -105,13 +105,13 @@ class Caller:
         self._suspicion = Suspicion()
 
     async def ask(
-        self, send: Callable[[], Awaitable[Answer | Failure]], job_id: int | None = None
+        self, send: Callable[[], Awaitable[Answer | Failure]], job: Job | None = None
     ) -> Answer | Failure | None:
         """Send one call as soon as the budget allows it; None if the run stops first.
 
         Args:
             send: sends exactly one call and returns its answer or a `Failure`.
-            job_id: the job that pays for it, if any.
+            job: the job that pays for it, if any.
 
         Raises:
             StoppedError: nothing has worked for too long.
@@ -119,20 +119,18 @@ class Caller:
         while (wait_s := self._weather.no_token_for_s()) > 0 and not self._stop.is_asked:
             await self._stop.pause(wait_s)
         if not self._weather.is_bad:
-            return await self._send(send, job_id)
+            return await self._send(send, job)
         async with self._weather.single_file:
             if self._weather.is_bad:
                 await self._stop.pause(self._weather.probe_after_s())
-                return await self._send(send, job_id)
-        return await self._send(send, job_id)
+                return await self._send(send, job)
+        return await self._send(send, job)
 
-    async def _send(
-        self, send: Callable[[], Awaitable[Answer | Failure]], job_id: int | None
-    ) -> Answer | Failure | None:
-        lease = await self._budget.lease(job_id)
+    async def _send(self, send: Callable[[], Awaitable[Answer | Failure]], job: Job | None) -> Answer | Failure | None:
+        lease = await self._budget.lease(job.id if job else None)
         if lease is None:
             return None
-        answer = self._judged(await send(), is_probe=lease.is_probe)
+        answer = self._judged(await send(), job.campaign.key if job else "", is_probe=lease.is_probe)
         failure = answer if isinstance(answer, Failure) else None
         await self._budget.settle(lease, failure, _code(answer))
         self._weather.note(failure)
@@ -143,10 +141,10 @@ class Caller:
             )
         return answer
 
-    def _judged(self, answer: Answer | Failure, *, is_probe: bool) -> Answer | Failure:
+    def _judged(self, answer: Answer | Failure, campaign_key: str, *, is_probe: bool) -> Answer | Failure:
         """Return the answer, or a lockout in the place of one strange refusal too many."""
         failure = answer if isinstance(answer, Failure) else None
-        self._suspicion = self._suspicion.after(failure, is_probe=is_probe)
+        self._suspicion = self._suspicion.after(failure, campaign_key, is_probe=is_probe)
         if failure is None or not self._suspicion.is_lockout:
             return answer
         return replace(failure, kind=FailureKind.LOCKED, message=f"perhaps locked: {failure.message}")

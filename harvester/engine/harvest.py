@@ -230,7 +230,7 @@ class AccountHarvest:
         job = errand.job
         request = paging.next_request(job, errand.progress, self._pace.page_rows)
         make = partial(self._framing.framed, job=job, request=request)
-        reply = await self._caller.ask(partial(self._recipients.recipients, request, make), job.id)
+        reply = await self._caller.ask(partial(self._recipients.recipients, request, make), job)
         return None if reply is None else (request, reply)
 
     # --- a good reply -----------------------------------------------------------------------------------------------
@@ -261,7 +261,8 @@ class AccountHarvest:
             self._tools.emit(PageStored(job.account, job.campaign.key, job.action, first, rows, len(frame)))
         elif ending is not None:
             await self._tools.writer.carry_out(LastWord(job, ending))
-        errand.progress, errand.rows, errand.attempts = progress, errand.rows + rows, 0
+        errand.progress, errand.rows = progress, errand.rows + rows
+        errand.attempts = errand.tokens_refused = 0
 
     async def _learn(self, rows: int) -> None:
         """Remember the longest page: it proves what this server can give."""
