@@ -29,6 +29,15 @@ class HarvestStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionsMissing(Event):
+    """Partitions of done jobs are gone or have another size; these `jobs` are harvested again."""
+
+    name = "partitions.missing"
+    date: str
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
 class CampaignsDiscovered(Event):
     """A page of the campaign listing was read; `campaigns` so far."""
 

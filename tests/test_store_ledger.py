@@ -27,7 +27,8 @@ from harvester.model import (
 from harvester.store.boot import adopt_boot
 from harvester.store.calls import CallBook, Window
 from harvester.store.database import Database
-from harvester.store.ledger import JobReport, Ledger, new_run_id
+from harvester.store.job_report import JobReport
+from harvester.store.ledger import Ledger, new_run_id
 
 PARTITION = Published("recipients/a.jsonl", rows=3, bytes=30, sha256="ab" * 32)
 FAILED = GivenUp(JobState.FAILED, "2000", "no such list", "Check the key.")

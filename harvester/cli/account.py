@@ -12,7 +12,7 @@ from harvester.cli.workshop import CAMPAIGNS, AccountBench, Store
 from harvester.engine.discovery import sent_campaigns
 from harvester.engine.harvest import Tools
 from harvester.errors import BusyError, DiskError, HarvestError, StoppedError
-from harvester.events import CampaignsDiscovered, HarvestFinished, HarvestStarted
+from harvester.events import CampaignsDiscovered, HarvestFinished, HarvestStarted, PartitionsMissing
 from harvester.model import Campaign, Discovery, Harvest, JobState
 from harvester.store.lock import exclusive
 from harvester.store.manifest import withdraw, write_manifest
@@ -99,6 +99,9 @@ async def _plan(bench: AccountBench, selection: Selection, harvest: Harvest, out
     if selection.keys is None:
         await _discover(bench, selection, harvest)
     await tools.offload_disk(partial(store.ledger.requeue, harvest, again))
+    missing = await tools.offload_disk(partial(store.ledger.requeue_missing, harvest, store.parts.is_there))
+    if missing:
+        tools.emit(PartitionsMissing(bench.name, harvest.date.isoformat(), missing))
     counts = await tools.offload_disk(partial(store.ledger.counts, harvest, is_plan_only=True))
     if counts[JobState.PENDING]:
         await tools.offload_disk(partial(_withdraw, store, tools, harvest, output))

@@ -16,7 +16,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from harvester.cli.run import Manner, run
+from harvester.cli.run import Manner, program, run
 from harvester.cli.selection import keys_of, select
 from harvester.cli.workshop import OnLockout
 from harvester.config import load
@@ -139,4 +139,4 @@ def _show(recipients: Path, verdict: str) -> None:
         console.print("Look at it:", style="bold")
         for look in (f"zcat {sample} | head -1 | python3 -m json.tool", f"head -c 600 {folder / '_manifest.json'}"):
             click.echo(f"  {look}")
-        click.echo(f"  harvester status --config {recipients.parent.parent / 'config.toml'}")
+        click.echo(f"  {program()} status --config {recipients.parent.parent / 'config.toml'}")

@@ -6,10 +6,11 @@ from itertools import groupby, islice
 from signal import Signals
 
 from harvester.cli.selection import Selection
-from harvester.errors import URGENCY, HarvestError, StoppedError
+from harvester.errors import URGENCY, BusyError, DiskError, HarvestError, StoppedError, VerificationError
 from harvester.model import Discovery, Harvest, JobState
 from harvester.report.summary import AccountSummary, Problem, RunSummary
-from harvester.store.ledger import JobReport, Ledger
+from harvester.store.job_report import JobReport
+from harvester.store.ledger import Ledger
 
 EXIT_PARTIAL = 3
 EXIT_CREDENTIALS = 4
@@ -25,6 +26,9 @@ WORDS = {
     0: "complete",
     EXIT_PARTIAL: "partial: some jobs failed, the rest is complete",
     EXIT_CREDENTIALS: "a person must act",
+    BusyError.exit_code: "left to another run",
+    VerificationError.exit_code: "ledger and files disagree",
+    DiskError.exit_code: "the disk refuses",
     StoppedError.exit_code: "stopped, resumable",
 }
 
@@ -101,10 +105,15 @@ def _lacks_privilege(account: AccountSummary) -> bool:
 
 def _account_summary(ledger: Ledger, harvest: Harvest, calls: int) -> AccountSummary:
     rows, size_bytes, _ = ledger.totals(harvest, is_plan_only=True)
+    counts = ledger.counts(harvest, is_plan_only=True)
+    counts[JobState.PENDING] += counts[
+        JobState.RUNNING
+    ]  # nothing runs any more, also where the disk kept us from saying so
+    counts[JobState.RUNNING] = 0
     return AccountSummary(
         account=harvest.account,
         date=harvest.date.isoformat(),
-        jobs={state.value: number for state, number in ledger.counts(harvest, is_plan_only=True).items()},
+        jobs={state.value: number for state, number in counts.items()},
         rows=rows,
         bytes=size_bytes,
         calls=calls,

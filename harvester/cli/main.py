@@ -62,6 +62,7 @@ def harvester() -> None:
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit; expected errors are one clear sentence on stderr."""
     os.umask(PRIVATE_UMASK)
+    _replace_closed_streams()
     try:
         result: Any = harvester.main(argv, prog_name="harvester", standalone_mode=False)
         sys.exit(result if isinstance(result, int) else 0)
@@ -78,3 +79,10 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_BUG)
+
+
+def _replace_closed_streams() -> None:
+    """Give a harmless stream to whoever started us with a standard one closed: a harvest must not end for that."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115, PTH123  for the process's life

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -171,4 +172,12 @@ def _signals(stop: Stop, tools: Tools, accounts: tuple[str, ...], ending: Ending
 def _command_line(selection: Selection) -> str:
     """Return the command that goes on, as it can be typed on any day."""
     date = () if any(word.startswith("--as-of") for word in sys.argv) else ("--as-of", selection.date.isoformat())
-    return shlex.join(["harvester", *sys.argv[1:], *date])
+    return shlex.join([program(), *sys.argv[1:], *date])
+
+
+def program() -> str:
+    """Return how this program is called from here: by its name where that is on the path."""
+    typed = Path(sys.argv[0])
+    if typed.name != "harvester" or shutil.which("harvester"):
+        return "harvester"
+    return os.path.relpath(typed)

@@ -149,7 +149,7 @@ class Reader:
             calls_used=quota.tokens - free,
             calls_free=free,
             next_slot_s=next_start_s(quota, standing.stamps, standing.now_s) - standing.now_s,
-            lockout_until=_iso(self._clock.wall_s() + state.until_s - standing.now_s) if state.is_shut else None,
+            lockout_until=_iso(self._clock.wall_s() + state.until_s - standing.now_s) if state.is_draining else None,
         )
 
 

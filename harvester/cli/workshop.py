@@ -48,6 +48,9 @@ PATIENCE_SHARE = 2.0
 TOKEN_THROTTLE_SHARE = 2.0
 """Waits as shares of the budget's period (of 300 s: 1 s, 60 s, 10 min, 10 min), so that a rehearsal scales them all."""
 
+COMPUTE_THREADS = 1
+"""Parsing and rendering hold the interpreter lock: more threads only make loop and disk thread wait longer for it."""
+
 T = TypeVar("T")
 
 
@@ -105,7 +108,7 @@ class Machine:
 @contextmanager
 def this_machine(database: Database) -> Iterator[Machine]:
     """Start the threads of a run, one of which owns the ledger; they end with the context."""
-    with ThreadPoolExecutor(1, "disk") as disk, ThreadPoolExecutor(None, "compute") as compute:
+    with ThreadPoolExecutor(1, "disk") as disk, ThreadPoolExecutor(COMPUTE_THREADS, "compute") as compute:
         rng = random.Random()  # noqa: S311  jitter needs no secrecy
         yield Machine(SystemClock(), _offload_to(disk, database.refusals), _offload_to(compute), rng)
 

@@ -19,6 +19,9 @@ from harvester.model import Failure, FailureKind, Job
 
 Answer = TypeVar("Answer")
 
+TOKEN_HOLDS_MAX = 3
+"""Throttled again after so many waits of 10 minutes each, somebody else uses up the tokens."""
+
 TOKEN_ENDPOINT = "token"  # noqa: S105  a name
 
 
@@ -44,6 +47,7 @@ class Weather:
         self._rng = rng
         self._emit = emit
         self._no_token_until_s = 0.0
+        self._token_holds = 0
         self.single_file = asyncio.Lock()
 
     @property
@@ -69,6 +73,7 @@ class Weather:
         if failure is not None and failure.kind is FailureKind.NO_TOKEN:
             self._hold(now_s, failure.retry_after_s or self.probe_after_s())
             return
+        self._token_holds = 0
         was_open = self._outage.is_open
         self._outage = self._outage.after(failure, now_s)
         if self._outage.is_open and not was_open and failure is not None:
@@ -83,8 +88,14 @@ class Weather:
             )
 
     def _hold(self, now_s: float, wait_s: float) -> None:
-        """Keep every endpoint of the account waiting; told once."""
+        """Keep every endpoint of the account waiting; told once, and not for ever."""
         if self.no_token_for_s() <= 0:
+            self._token_holds += 1
+            if self._token_holds > TOKEN_HOLDS_MAX:
+                raise StoppedError(
+                    f"{self._account}: the accounts host has refused a token {TOKEN_HOLDS_MAX} times in a row.",
+                    "See what else asks for tokens with this refresh token, then run the same command again.",
+                )
             self._emit(BudgetHeld(self._account, TOKEN_ENDPOINT, wait_s))
         self._no_token_until_s = max(self._no_token_until_s, now_s + wait_s)
 

@@ -12,6 +12,9 @@ CONFIRMED = 3
 
 STRANGE_KINDS = frozenset({FailureKind.UNKNOWN, FailureKind.MALFORMED})
 
+USUAL_STATUS = 200
+"""The API tells its own errors with this status: an unknown code in such an answer is about what was asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
@@ -47,7 +50,7 @@ class Suspicion:
         """
         if failure is None:
             return Suspicion()
-        if failure.kind not in STRANGE_KINDS:
+        if failure.kind not in STRANGE_KINDS or failure.status in {None, USUAL_STATUS}:
             return replace(self, signature="", campaigns=frozenset())
         is_same = failure.signature == self.signature
         was_lockout = is_same and self.is_lockout

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 import orjson
 import structlog
 
-from harvester.events import BudgetUsed, Event, JobFailed, LockoutOpened, OutageOpened, PageStored
+from harvester.events import BudgetUsed, Event, JobFailed, LockoutOpened, OutageOpened, PageStored, PartitionsMissing
 from harvester.report.printable import printable_tree
 from harvester.report.quiet import quiet
 
@@ -17,6 +17,7 @@ LEVELS: Mapping[type[Event], int] = {
     JobFailed: logging.WARNING,
     LockoutOpened: logging.WARNING,
     OutageOpened: logging.WARNING,
+    PartitionsMissing: logging.WARNING,
     PageStored: logging.DEBUG,  # one line per call: a full night would write some 100,000
     BudgetUsed: logging.DEBUG,  # likewise
 }

@@ -23,6 +23,8 @@ HEADER_BYTES = 72
 APPLICATION_ID_OFFSET = 68
 """Source: the SQLite documentation, "Database File Format", section 1.3."""
 
+REFUSED = "See that the folder can be written, has space, and that no limit on file sizes stands in the way."
+
 BUSY_WAIT_S = 10.0
 """How long a transaction waits for another process; ours last milliseconds."""
 
@@ -172,7 +174,7 @@ class Database:
         try:
             yield
         except sqlite3.OperationalError as error:
-            raise DiskError(f"{self.path}: {error}.", "Free space or end the program that holds the file.") from None
+            raise DiskError(f"{self.path}: {error}.", REFUSED) from None
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.IntegrityError):
                 raise

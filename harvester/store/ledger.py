@@ -7,9 +7,8 @@ of `Clock.now_s`; `finished_s` is wall time, for people.
 import datetime as dt
 import sqlite3
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from itertools import islice
 
 import orjson
@@ -29,6 +28,7 @@ from harvester.model import (
     StoredPage,
 )
 from harvester.store.database import Database
+from harvester.store.job_report import JobReport, report_of
 
 PLAN_BATCH_CAMPAIGNS = 1_000
 """Campaigns taken from the list at a time: keeps memory flat while 900,000 jobs are planned."""
@@ -42,34 +42,6 @@ KNOWN = """EXISTS (
 
 NOT_LIVE = "(jobs.run_id IS NULL OR jobs.run_id NOT IN (SELECT value FROM json_each(?)))"
 """Whether a job belongs to no other run that is at work now."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobReport:
-    """One job as the manifest and `status` show it."""
-
-    campaign_key: str
-    parent_campaign_key: str | None
-    action: str
-    state: JobState
-    calls: int
-    codes: Mapping[str, int]
-    rows: int | None
-    bytes: int | None
-    sha256: str | None
-    path: str | None
-    ending: str | None
-    code: str | None
-    reason: str | None
-    remedy: str | None
-    attempts: int
-    not_before_s: float
-
-
-REPORTED_AS_STORED = (
-    *("action", "calls", "rows", "bytes", "sha256", "path", "ending"),
-    *("code", "reason", "remedy", "attempts", "not_before_s"),
-)
 
 
 class Ledger:
@@ -184,12 +156,42 @@ class Ledger:
         these = "harvest_id = ? AND run_id = ? AND state = ?"
         anew = these if is_anew else f"{these} AND code = '{BROKEN_PAGING}'"
         connection.execute(f"DELETE FROM pages WHERE job_id IN (SELECT id FROM jobs WHERE {anew})", chosen)
-        connection.execute(f"UPDATE jobs SET calls = 0, codes = '{{}}', ending = NULL WHERE {anew}", chosen)
+        connection.execute(
+            f"UPDATE jobs SET calls = 0, codes = '{{}}', ending = NULL, path = NULL, rows = NULL, bytes = NULL,"
+            f" sha256 = NULL WHERE {anew}",
+            chosen,
+        )
         connection.execute(
             "UPDATE jobs SET state = 'pending', attempts = 0, not_before_s = 0,"
             f" code = NULL, reason = NULL, remedy = NULL WHERE {these}",
             chosen,
         )
+
+    def requeue_missing(self, harvest: Harvest, is_there: Callable[[str, int], bool]) -> int:
+        """Send planned jobs that are done, but whose partition is gone, back to their first row.
+
+        Args:
+            harvest: whose.
+            is_there: tells whether a partition of this relative path and size in bytes lies in its place.
+
+        Returns:
+            How many jobs that were.
+        """
+        done = self._connection.execute(
+            "SELECT id, path, bytes FROM jobs WHERE harvest_id = ? AND run_id = ? AND state = 'done'",
+            (harvest.id, self.run_id),
+        )
+        missing = [(row["id"],) for row in done if not is_there(row["path"], row["bytes"])]
+        if missing:
+            self._check(JobState.DONE, JobState.PENDING)
+            with self._writing() as connection:
+                connection.executemany("DELETE FROM pages WHERE job_id = ?", missing)
+                connection.executemany(
+                    "UPDATE jobs SET state = 'pending', attempts = 0, not_before_s = 0, ending = NULL, path = NULL,"
+                    " rows = NULL, bytes = NULL, sha256 = NULL WHERE id = ?",
+                    missing,
+                )
+        return len(missing)
 
     def release(self, harvest: Harvest) -> None:
         """Send running jobs back to pending with their pages: those of runs that died, and our own when we stop."""
@@ -330,13 +332,7 @@ class Ledger:
             (harvest.id, state, state),
         )
         for row in rows:
-            yield JobReport(
-                campaign_key=row["key"],
-                parent_campaign_key=row["parent_key"],
-                state=JobState(row["state"]),
-                codes=orjson.loads(row["codes"]),
-                **{name: row[name] for name in REPORTED_AS_STORED},
-            )
+            yield report_of(row)
 
     # --- inside -----------------------------------------------------------------------------------------------------
 

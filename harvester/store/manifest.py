@@ -14,7 +14,8 @@ import orjson
 from harvester import __version__
 from harvester.model import Discovery, Harvest, JobState
 from harvester.store.disk import FILE_MODE, disk_errors, make_folder, sync_folder
-from harvester.store.ledger import JobReport, Ledger
+from harvester.store.job_report import JobReport
+from harvester.store.ledger import Ledger
 
 MANIFEST_VERSION = 1
 

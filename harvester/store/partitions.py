@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import os
 import re
+import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -212,6 +213,14 @@ class Partitions:
         for other in Compression:
             if other is not self._compression:
                 target.with_name(stem + other.suffix).unlink(missing_ok=True)
+
+    def is_there(self, path: str, size_bytes: int) -> bool:
+        """Tell whether a partition of this relative path and size lies in its place; its bytes are not read."""
+        try:
+            status = (self._output / path).lstat()
+        except OSError:
+            return False
+        return stat.S_ISREG(status.st_mode) and status.st_size == size_bytes
 
     def sweep(self, account: str, date: dt.date) -> None:
         """Remove what killed runs left of parts, once every job of an account and date has ended."""

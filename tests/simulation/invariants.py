@@ -13,7 +13,7 @@ from harvester.events import JobFailed, LockoutOpened, PageStored
 from harvester.model import Action, JobState
 from harvester.simulator.options import Counting
 from harvester.simulator.world import Kind
-from harvester.store.ledger import JobReport
+from harvester.store.job_report import JobReport
 
 LEVEL_TOLERANCE_CALLS = 1e-3
 """Weighted and leaky levels are sums of fractions."""

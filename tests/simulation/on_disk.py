@@ -14,7 +14,8 @@ from harvester.cli.workshop import LEDGER_FILE
 from harvester.model import Harvest, JobState, ResponseFormat
 from harvester.simulator.world import World
 from harvester.store.database import Database
-from harvester.store.ledger import JobReport, Ledger
+from harvester.store.job_report import JobReport
+from harvester.store.ledger import Ledger
 
 
 class ViolationError(Exception):
