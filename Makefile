@@ -32,7 +32,7 @@ demo: $(RUN) ## harvest a few dozen simulated campaigns over real HTTP, on loopb
 	@$(BIN)/harvester demo
 
 test: $(DEV) ## run all tests
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(DEV) ## lint, formatting, types, import directions
 	$(BIN)/ruff check .

@@ -121,7 +121,8 @@ class JobLife(RuleBasedStateMachine):
         self.ledger.requeue(self.harvest, again)
         for name, state in self.states.items():
             if state in again:
-                self.states[name], self.pages[name] = JobState.PENDING, 0
+                self.states[name] = JobState.PENDING
+                self.pages[name] *= state is JobState.FAILED  # it goes on after its last page
 
     @rule(data=st.data())
     def refuse_to_end_what_is_not_running(self, data: st.DataObject) -> None:
