@@ -42,7 +42,7 @@ async def test_status_before_any_run_says_how_to_begin(rehearse: Rehearse) -> No
 
 async def test_status_beside_a_run_only_reads(rehearse: Rehearse) -> None:
     """While a run holds the state, status tells where it stands, makes no call and changes nothing."""
-    rehearsal = await rehearse(small(latency_s=0.05), harvest={"call_timeout_s": 30.0})
+    rehearsal = await rehearse(small(latency_s=0.2), harvest={"call_timeout_s": 30.0})
     program = await rehearsal.start_run()
     await program.event("job.done")
     program.signal(signal.SIGSTOP)
