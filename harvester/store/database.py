@@ -2,7 +2,8 @@
 
 Two connections of one thread: `durable` syncs every commit, for pages and jobs; `brief` leaves the sync to the next
 durable commit or checkpoint, for the calls. A call's lease needs to survive the death of the process only, which any
-commit does; after a power failure the boot id differs and every lease is taken anew (see `store.calls`).
+commit does; after a power failure the boot id differs and every lease that was synced is taken anew (`store.boot`):
+only calls since the last stored page can be forgotten.
 """
 
 import sqlite3

@@ -9,9 +9,6 @@ LIST_KEY = "recent_campaigns"
 CAMPAIGN_RANGE_ROWS = 100
 """Campaigns asked for in one call; the largest range that several public clients use."""
 
-CAMPAIGN_PAGES_MAX = 1_000
-"""After so many pages a listing counts as endless: 100,000 campaigns are 270 a day for a year."""
-
 OFFSET_MS_MAX = 26 * 3_600_000
 """Time zones span 26 hours; a larger difference between two times of one campaign is no offset."""
 
