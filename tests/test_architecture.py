@@ -47,7 +47,8 @@ KNOWS_ALONE: Mapping[str, tuple[str, ...]] = {
 """A library to the rooms and modules that may import it; others speak to them."""
 
 PURE = (
-    *(f"engine.{name}" for name in ("admission", "framing", "lockout", "outage", "paging", "retry", "schedule", "suspicion")),
+    *(f"engine.{name}" for name in ("admission", "framing", "lockout", "outage")),
+    *(f"engine.{name}" for name in ("paging", "retry", "schedule", "suspicion")),
     *(f"zoho.{name}" for name in ("campaigns", "codes", "contacts", "envelopes", "redaction", "replies")),
     *(
         f"simulator.{name}"
