@@ -6,7 +6,7 @@ import pytest
 
 from harvester.simulator.endpoints import ENDPOINTS
 from harvester.simulator.envelopes import Document, Outcome, Page, Refusal
-from harvester.simulator.options import AnswerOptions, Options, WorldOptions
+from harvester.simulator.options import Options, WorldOptions
 from harvester.simulator.world import Kind, World
 
 ALL_KINDS = Options(
@@ -27,7 +27,7 @@ def world() -> World:
 
 
 def _ask(world: World, endpoint: str, **params: str | int) -> Outcome:
-    return ENDPOINTS[endpoint](world, {name: str(value) for name, value in params.items()}, AnswerOptions())
+    return ENDPOINTS[endpoint](world, {name: str(value) for name, value in params.items()}, ALL_KINDS)
 
 
 def _fields(outcome: Outcome) -> Any:

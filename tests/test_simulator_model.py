@@ -1,13 +1,10 @@
 """The whole model without sockets: envelopes, refusals, tokens, faults, referee."""
 
-from collections.abc import Iterator
-from typing import Any
-
-import orjson
 import pytest
 from defusedxml.ElementTree import fromstring
 from hypothesis import given
 from hypothesis import strategies as st
+from simulated_caller import CLIENT, RECIPIENTS, caller_of, json_of, pages_of
 
 from harvester.simulator.model import Zoho
 from harvester.simulator.options import (
@@ -24,71 +21,15 @@ from harvester.simulator.options import (
     TokenOptions,
     WorldOptions,
 )
-from harvester.simulator.wire import API_PREFIX, TOKEN_PATH, Answer, Mishap, Request
-from harvester.simulator.world import ACTIONS, Kind
+from harvester.simulator.wire import TOKEN_PATH, Mishap, Request
+from harvester.simulator.world import ACTIONS
 
-CLIENT = "acme-client"
-RECIPIENTS = "getcampaignrecipientsdata"
 URI = "/api/v1.1/getcampaignrecipientsdata"
-CREDENTIALS = {
-    "grant_type": "refresh_token",
-    "client_id": CLIENT,
-    "client_secret": "made-up",
-    "refresh_token": "made-up",
-}
-
-
-class Caller:
-    """One account that calls the model at times of its own choosing."""
-
-    def __init__(self, zoho: Zoho, now_s: float = 0.0) -> None:
-        self.zoho = zoho
-        self.now_s = now_s
-        self.token = str(self.new_token()["access_token"])
-
-    def new_token(self, **changes: str) -> dict[str, Any]:
-        return _json(self.zoho.answer(Request(TOKEN_PATH, CREDENTIALS | changes), self.now_s))
-
-    def call(self, endpoint: str = RECIPIENTS, **params: str | int) -> Answer:
-        texts = {"resfmt": "JSON"} | {name: str(value) for name, value in params.items()}
-        headers = {"authorization": f"Zoho-oauthtoken {self.token}"}
-        return self.zoho.answer(Request(API_PREFIX + endpoint, texts, headers), self.now_s)
-
-    def read(self, endpoint: str = RECIPIENTS, **params: str | int) -> dict[str, Any]:
-        return _json(self.call(endpoint, **params))
-
-    def page(self, **params: str | int) -> Answer:
-        return self.call(RECIPIENTS, campaignkey=self.key(), action="sentcontacts", **params)
-
-    def key(self, kind: Kind = Kind.NORMAL) -> str:
-        return next(campaign.key for campaign in self.zoho.world(CLIENT).campaigns if campaign.kind is kind)
-
-    def sheet(self, endpoint: str = RECIPIENTS) -> dict[str, Any]:
-        sheet: dict[str, Any] = self.zoho.referee.report()["accounts"][CLIENT][endpoint]
-        return sheet
-
-
-def _json(answer: Answer) -> dict[str, Any]:
-    document: dict[str, Any] = orjson.loads(answer.body)
-    return document
-
-
-def _caller(**options: Any) -> Caller:
-    return Caller(Zoho(Options(**({"world": WorldOptions(campaigns=2, recipients=45)} | options))))
-
-
-def _pages(caller: Caller, key: str, action: str, range_rows: int) -> Iterator[list[dict[str, str]]]:
-    from_index = 1
-    while rows := caller.read(campaignkey=key, action=action, range=range_rows, fromindex=from_index).get(
-        "list_of_details",
-    ):
-        yield rows
-        from_index += len(rows)
 
 
 def test_the_page_is_the_documented_envelope() -> None:
     """Keys, their order, the text "0" and whole-number echoes are those of the published sample; 20 rows by default."""
-    document = _json(_caller().page())
+    document = json_of(caller_of().page())
 
     assert list(document) == ["requestdetails", "status", "list_of_details", "code", "uri", "version"]
     assert document["requestdetails"] == {"range": 20, "action": "sentcontacts", "fromindex": 1}
@@ -111,13 +52,13 @@ def test_A_14_pages_together_are_the_truth(
     action: str,
 ) -> None:
     """Whatever range is asked and however it is clamped, the pages give every row once, in order."""
-    caller = _caller(
+    caller = caller_of(
         world=WorldOptions(campaigns=1, recipients=recipients),
         answers=AnswerOptions(clamp_rows=clamp_rows, past_end=past_end),
         quota=QuotaOptions(calls=10_000),
     )
 
-    rows = [row for page in _pages(caller, caller.key(), action, range_rows) for row in page]
+    rows = [row for page in pages_of(caller, caller.key(), action, range_rows) for row in page]
 
     assert rows == list(caller.zoho.world(CLIENT).rows(caller.key(), action))
     assert [row["contactid"] for row in rows] == list(caller.zoho.world(CLIENT).truth(caller.key(), action))
@@ -128,7 +69,7 @@ def test_A_14_pages_together_are_the_truth(
 @pytest.mark.parametrize("action", ACTIONS)
 def test_xml_and_json_carry_the_same_contacts(action: str) -> None:
     """Asked either way, the same contacts come in the same order; without resfmt it is XML."""
-    caller = _caller(world=WorldOptions(campaigns=1, recipients=300))
+    caller = caller_of(world=WorldOptions(campaigns=1, recipients=300))
     asked: dict[str, str | int] = {"campaignkey": caller.key(), "action": action, "range": 50}
 
     root = fromstring(caller.call(RECIPIENTS, **asked, resfmt="").body)
@@ -154,7 +95,7 @@ def test_xml_and_json_carry_the_same_contacts(action: str) -> None:
 )
 def test_a_timeline_is_given_where_it_is_asked(timeline: str, action: str, is_there: bool) -> None:  # noqa: FBT001
     """XML lists the moments of opens or clicks for the matching `type` alone."""
-    caller = _caller(world=WorldOptions(campaigns=1, recipients=300))
+    caller = caller_of(world=WorldOptions(campaigns=1, recipients=300))
 
     body = caller.call(campaignkey=caller.key(), action=action, resfmt="XML", type=timeline).body
 
@@ -171,15 +112,15 @@ def test_a_timeline_is_given_where_it_is_asked(timeline: str, action: str, is_th
 )
 def test_A_19_the_echo_takes_each_form(style: EchoStyle, expected: object) -> None:
     """The echo is an object, a map as text, or not there."""
-    caller = _caller(answers=AnswerOptions(echo=style))
+    caller = caller_of(answers=AnswerOptions(echo=style))
 
-    assert _json(caller.page(range=30, fromindex=2)).get("requestdetails") == expected
+    assert json_of(caller.page(range=30, fromindex=2)).get("requestdetails") == expected
 
 
 @pytest.mark.parametrize(("is_echoed", "echo"), [(True, 7), (False, 30)])
 def test_A_14_a_clamp_shows_in_the_echo_or_not(is_echoed: bool, echo: int) -> None:  # noqa: FBT001
     """A clamped page has fewer rows than asked, and its echo admits it only where so set."""
-    document = _json(_caller(answers=AnswerOptions(clamp_rows=7, is_clamp_echoed=is_echoed)).page(range=30))
+    document = json_of(caller_of(answers=AnswerOptions(clamp_rows=7, is_clamp_echoed=is_echoed)).page(range=30))
 
     assert len(document["list_of_details"]) == 7
     assert document["requestdetails"]["range"] == echo
@@ -199,26 +140,26 @@ def test_A_14_a_clamp_shows_in_the_echo_or_not(is_echoed: bool, echo: int) -> No
 )
 def test_A_06_bad_requests_have_their_codes(params: dict[str, str], expected: dict[str, object]) -> None:
     """An unknown key, missing fields and bad patterns are answered with the documented codes in HTTP 200."""
-    document = _caller().read(RECIPIENTS, **params)
+    document = caller_of().read(RECIPIENTS, **params)
 
     assert expected.items() <= document.items()
 
 
 def test_A_03_an_empty_action_is_6303() -> None:
     """An action without rows and the page past the end are both answered 6303, unless set to an empty list."""
-    caller, other = _caller(), _caller(answers=AnswerOptions(past_end=PastEnd.EMPTY_LIST))
+    caller, other = caller_of(), caller_of(answers=AnswerOptions(past_end=PastEnd.EMPTY_LIST))
 
-    assert _json(caller.page(fromindex=46))["code"] == "6303"
+    assert json_of(caller.page(fromindex=46))["code"] == "6303"
     assert caller.read(campaignkey=caller.key(), action="unsentcontacts")["code"] == "6303"
-    assert _json(other.page(fromindex=46))["list_of_details"] == []
+    assert json_of(other.page(fromindex=46))["list_of_details"] == []
 
 
 def test_a_range_over_the_maximum_is_6502_where_set() -> None:
     """A server that refuses instead of clamping says 6502."""
-    caller = _caller(answers=AnswerOptions(refuse_range_over_rows=100))
+    caller = caller_of(answers=AnswerOptions(refuse_range_over_rows=100))
 
-    assert _json(caller.page(range=101))["code"] == "6502"
-    assert _json(caller.page(range=100))["code"] == "0"
+    assert json_of(caller.page(range=101))["code"] == "6502"
+    assert json_of(caller.page(range=100))["code"] == "0"
 
 
 def test_an_unknown_path_is_1004_in_xml() -> None:
@@ -230,7 +171,7 @@ def test_an_unknown_path_is_1004_in_xml() -> None:
 
 def test_H_22_without_a_good_token_it_is_401() -> None:
     """A token that is missing, unknown or expired is answered 401 with capital keys."""
-    caller = _caller(tokens=TokenOptions(life_s=100.0))
+    caller = caller_of(tokens=TokenOptions(life_s=100.0))
     missing = caller.zoho.answer(Request(URI), 0.0)
     caller.now_s = 100.0
 
@@ -238,14 +179,14 @@ def test_H_22_without_a_good_token_it_is_401() -> None:
 
     assert (missing.status, expired.status) == (401, 401)
     assert missing.body == expired.body
-    assert list(_json(missing)) == ["message", "version", "URI", "Code", "status"]
+    assert list(json_of(missing)) == ["message", "version", "URI", "Code", "status"]
     assert caller.sheet()["unauthorized"] == 1
 
 
 @pytest.mark.parametrize("style", LockedAnswer)
 def test_H_20_a_locked_caller_reads_what_is_set(style: LockedAnswer) -> None:
     """Each form of a locked answer has its status, and only one of them a Retry-After."""
-    caller = _caller(quota=QuotaOptions(calls=1), answers=AnswerOptions(locked=style))
+    caller = caller_of(quota=QuotaOptions(calls=1), answers=AnswerOptions(locked=style))
     caller.page()
     caller.page()
     caller.now_s = 90.5
@@ -261,7 +202,7 @@ def test_H_20_a_locked_caller_reads_what_is_set(style: LockedAnswer) -> None:
 
 def test_R_06_a_lock_is_one_endpoints_and_one_accounts() -> None:
     """A locked endpoint leaves the account's other endpoints and the other accounts alone."""
-    caller = _caller(quota=QuotaOptions(calls=1))
+    caller = caller_of(quota=QuotaOptions(calls=1))
     caller.page()
     caller.page()
 
@@ -274,7 +215,7 @@ def test_R_06_a_lock_is_one_endpoints_and_one_accounts() -> None:
 
 def test_R_03_every_call_counts_whatever_its_answer() -> None:
     """Errors, 401s and spoiled answers of a known account take from its limit too."""
-    caller = _caller(quota=QuotaOptions(calls=4), faults=FaultOptions(share=1.0, kinds=(FaultKind.RESET,)))
+    caller = caller_of(quota=QuotaOptions(calls=4), faults=FaultOptions(share=1.0, kinds=(FaultKind.RESET,)))
     caller.page()
     caller.read(action="nothing")
     caller.call(campaignkey="none", action="sentcontacts")
@@ -286,7 +227,7 @@ def test_R_03_every_call_counts_whatever_its_answer() -> None:
 
 def test_a_fast_clock_tells_waits_in_the_clients_seconds() -> None:
     """At 50 times the speed, Retry-After and expires_in are fiftieths."""
-    caller = _caller(
+    caller = caller_of(
         time_scale=50.0, quota=QuotaOptions(calls=1), answers=AnswerOptions(locked=LockedAnswer.RETRY_AFTER)
     )
     caller.page()
@@ -298,7 +239,7 @@ def test_a_fast_clock_tells_waits_in_the_clients_seconds() -> None:
 @pytest.mark.parametrize("endpoint", ["recentcampaigns", "campaignreports", "getcampaigndetails"])
 def test_neighbours_answer_xml_without_resfmt(endpoint: str) -> None:
     """The neighbours' XML is well formed and a success."""
-    caller = _caller()
+    caller = caller_of()
 
     body = caller.call(endpoint, campaignkey=caller.key(), campaigntype="normal", resfmt="").body
 
@@ -308,8 +249,8 @@ def test_neighbours_answer_xml_without_resfmt(endpoint: str) -> None:
 @pytest.mark.parametrize("fault", FaultKind)
 def test_each_fault_spoils_the_answer_its_own_way(fault: FaultKind) -> None:
     """A spoiled answer differs from the good one, is counted by kind, and its rows are not held as served."""
-    good = _caller().page()
-    caller = _caller(faults=FaultOptions(share=1.0, kinds=(fault,)))
+    good = caller_of().page()
+    caller = caller_of(faults=FaultOptions(share=1.0, kinds=(fault,)))
 
     spoiled = caller.page()
 
@@ -322,7 +263,7 @@ def test_each_fault_spoils_the_answer_its_own_way(fault: FaultKind) -> None:
 
 def test_A_08_success_without_a_list_has_no_list() -> None:
     """The fault leaves a good envelope behind, only without rows."""
-    document = _json(_caller(faults=FaultOptions(share=1.0, kinds=(FaultKind.NO_LIST,))).page())
+    document = json_of(caller_of(faults=FaultOptions(share=1.0, kinds=(FaultKind.NO_LIST,))).page())
 
     assert (document["status"], document["code"]) == ("success", "0")
     assert "list_of_details" not in document
@@ -330,15 +271,15 @@ def test_A_08_success_without_a_list_has_no_list() -> None:
 
 def test_A_18_a_wrong_echo_belongs_to_the_rows_that_come() -> None:
     """The page with a wrong echo is truly another page: one row further on."""
-    good = _json(_caller().page(fromindex=2))
-    caller = _caller(faults=FaultOptions(share=1.0, kinds=(FaultKind.WRONG_ECHO,)))
+    good = json_of(caller_of().page(fromindex=2))
+    caller = caller_of(faults=FaultOptions(share=1.0, kinds=(FaultKind.WRONG_ECHO,)))
 
-    assert _json(caller.page(fromindex=1)) == good
+    assert json_of(caller.page(fromindex=1)) == good
 
 
 def test_faults_come_at_their_share_and_end_in_time() -> None:
     """About a fifth of the answers is spoiled, none after `until_s`."""
-    caller = _caller(quota=QuotaOptions(calls=10_000), faults=FaultOptions(share=0.2, until_s=50.0))
+    caller = caller_of(quota=QuotaOptions(calls=10_000), faults=FaultOptions(share=0.2, until_s=50.0))
     for _ in range(2000):
         caller.page()
     spoiled = 2000 - sum(caller.sheet()["kinds"].get(kind, 0) for kind in ("page", "page-repeated"))
@@ -353,7 +294,7 @@ def test_faults_come_at_their_share_and_end_in_time() -> None:
 
 def test_the_referee_names_wasted_calls() -> None:
     """A page asked again, an end asked again and every error but 6002 are wasted; a first end and a 6002 are not."""
-    caller = _caller()
+    caller = caller_of()
     for from_index in (1, 1, 46, 46):
         caller.page(fromindex=from_index, range=45)
     caller.read(campaignkey="none", action="sentcontacts")
@@ -366,9 +307,20 @@ def test_the_referee_names_wasted_calls() -> None:
     assert (sheet["rows_served"], sheet["rows_new"]) == (90, 45)
 
 
+def test_A_15_the_last_row_asked_again_is_a_question_for_the_end() -> None:
+    """Pages that overlap by one row find the end by getting the last row alone: no waste, but for the second time."""
+    caller = caller_of()
+    for from_index in (1, 45, 45, 44):
+        caller.page(fromindex=from_index, range=45)
+
+    assert caller.sheet()["kinds"] == {"page": 1, "end": 1, "page-repeated": 2}
+
+
 def test_equal_calls_give_equal_answers() -> None:
     """Two models of equal options, called alike, agree in every byte, delay and count."""
-    callers = [_caller(seed=7, faults=FaultOptions(share=0.5), network=NetworkOptions(jitter_s=1.0)) for _ in range(2)]
+    callers = [
+        caller_of(seed=7, faults=FaultOptions(share=0.5), network=NetworkOptions(jitter_s=1.0)) for _ in range(2)
+    ]
 
     answers = [[(caller.zoho.delay(), caller.page(fromindex=n)) for n in range(1, 60)] for caller in callers]
 
@@ -378,7 +330,7 @@ def test_equal_calls_give_equal_answers() -> None:
 
 def test_time_never_goes_back() -> None:
     """A driver that calls out of order is told so, because every count would be wrong."""
-    caller = _caller()
+    caller = caller_of()
     caller.now_s = 5.0
     caller.page()
     caller.now_s = 4.9
@@ -389,7 +341,7 @@ def test_time_never_goes_back() -> None:
 
 def test_S_no_secret_and_no_address_in_any_repr() -> None:
     """Requests and answers show neither parameters, headers nor bodies when they are printed."""
-    caller = _caller(answers=AnswerOptions(names=FieldNames.LIVE))
+    caller = caller_of(answers=AnswerOptions(names=FieldNames.LIVE))
     request = Request(TOKEN_PATH, {"client_secret": "canary"}, {"authorization": "canary"})
 
     assert "canary" not in repr(request)

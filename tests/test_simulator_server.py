@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
+from test_zoho_loopback import TIMEOUT_S, pass_time
 
 from harvester.simulator.options import (
     CountedAt,
@@ -16,9 +17,11 @@ from harvester.simulator.options import (
     NetworkOptions,
     Options,
     QuotaOptions,
+    TokenOptions,
     WorldOptions,
 )
 from harvester.simulator.server import Server, serve_forever
+from harvester.simulator.wire import Delay
 
 CLIENT = "acme-client"
 RECIPIENTS = "/api/v1.1/getcampaignrecipientsdata"
@@ -56,11 +59,11 @@ class Visitor:
 
 
 @contextlib.asynccontextmanager
-async def _visit(timeout_s: float = 5.0, **options: Any) -> AsyncIterator[Visitor]:
+async def _visit(**options: Any) -> AsyncIterator[Visitor]:
     server = Server(Options(**({"world": WorldOptions(campaigns=1, recipients=600)} | options)))
     async with (
         server.running() as base_url,
-        aiohttp.ClientSession(base_url, timeout=aiohttp.ClientTimeout(timeout_s)) as http,
+        aiohttp.ClientSession(base_url, timeout=aiohttp.ClientTimeout(TIMEOUT_S)) as http,
     ):
         yield await Visitor(server, http).login()
 
@@ -115,9 +118,13 @@ async def test_H_01_H_05_a_broken_answer_breaks_the_connection(fault: FaultKind,
 @pytest.mark.parametrize("fault", [FaultKind.HANG, FaultKind.DRIP])
 async def test_H_03_H_04_an_endless_answer_meets_the_clients_timeout(fault: FaultKind) -> None:
     """A hanging and a dripping answer both outlast a client that gives up; the server stops all the same."""
-    async with _visit(**_only(fault), timeout_s=0.5) as visitor:
+    async with _visit(**_only(fault)) as visitor:
+        page = asyncio.create_task(visitor.page())
+        while await visitor.calls_seen() == 0:
+            pass
+        pass_time()
         with pytest.raises(TimeoutError):
-            await visitor.page()
+            await page
 
         assert await visitor.calls_seen() == 1
 
@@ -128,14 +135,23 @@ async def test_H_04_a_drip_that_is_waited_for_is_whole() -> None:
         assert len(orjson.loads(await visitor.page())["list_of_details"]) == 20
 
 
-async def test_R_03_a_call_that_its_client_gave_up_is_counted_later() -> None:
+async def test_R_03_a_call_that_its_client_gave_up_is_counted_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call under way reaches the counter although its client has gone."""
     async with _visit(network=NetworkOptions(latency_s=0.2, counted_at=CountedAt.END)) as visitor:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await visitor.page()
+        draw, is_under_way = visitor.server.zoho.delay, asyncio.Event()
 
-        async with asyncio.timeout(5):
+        def drawn() -> Delay:
+            is_under_way.set()
+            return draw()
+
+        monkeypatch.setattr(visitor.server.zoho, "delay", drawn)
+        page = asyncio.create_task(visitor.page())
+        await is_under_way.wait()
+        page.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await page
+
+        async with asyncio.timeout(TIMEOUT_S):
             while await visitor.calls_seen() == 0:
                 pass
 
@@ -143,7 +159,10 @@ async def test_R_03_a_call_that_its_client_gave_up_is_counted_later() -> None:
 async def test_the_clock_runs_at_its_scale() -> None:
     """A lock of 1800 s at 100,000 times the speed ends after 18 ms."""
     quota = QuotaOptions(calls=1, lock_s=1800.0)
-    async with _visit(quota=quota, time_scale=100_000.0) as visitor, asyncio.timeout(5):
+    async with (
+        _visit(quota=quota, tokens=TokenOptions(life_s=1e9), time_scale=100_000.0) as visitor,
+        asyncio.timeout(TIMEOUT_S),
+    ):
         pages = [await visitor.page() for _ in range(2)]
         while b"list_of_details" not in (page := await visitor.page()):
             pages.append(page)

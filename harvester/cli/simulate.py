@@ -8,11 +8,11 @@ import click
 
 from harvester.errors import ConfigError
 from harvester.simulator.options import (
+    ALL_FAULTS,
     AnswerOptions,
     CountedAt,
     Counting,
     EchoStyle,
-    FaultKind,
     FaultOptions,
     FieldNames,
     LockedAnswer,
@@ -25,6 +25,14 @@ from harvester.simulator.options import (
     WorldOptions,
 )
 from harvester.simulator.server import serve_forever
+from harvester.simulator.set_options import (
+    CounterOptions,
+    PagingFault,
+    PagingOptions,
+    QuirkOptions,
+    RepeatOptions,
+    ShiftOptions,
+)
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -68,9 +76,21 @@ def _one_of(choices: type[Choice], default: Choice) -> dict[str, Any]:
     "--fault",
     "fault_kinds",
     multiple=True,
-    type=click.Choice([kind.value for kind in FaultKind]),
-    help="Kinds; left out: all.",
+    type=click.Choice([fault.value for fault in ALL_FAULTS]),
+    help="Kinds; may be repeated; left out: those up to drip.",
 )
+@click.option("--shifting", type=float, default=0.0, help="Share of sets that move while they are read.")
+@click.option("--repeats", type=float, default=0.0, help="Share of sets that hold contacts twice.")
+@click.option(
+    "--paging-fault",
+    "paging_faults",
+    multiple=True,
+    type=click.Choice([fault.value for fault in PagingFault]),
+    help="How sets page wrongly; may be repeated.",
+)
+@click.option("--odd", type=float, default=0.0, help="Share of contacts with odd values.")
+@click.option("--damaged", type=float, default=0.0, help="Share of contacts with rows that are no JSON.")
+@click.option("--miscounted", type=float, default=0.0, help="Share of campaigns with wrong counters.")
 @click.option("--token-life-s", type=float, default=3600.0, help="Life of an access token, on the server's clock.")
 def command(**flags: Any) -> None:
     """Serve a Zoho Campaigns to practise on, at http://127.0.0.1:PORT, until interrupted.
@@ -128,8 +148,17 @@ def _options(flags: dict[str, Any]) -> Options:
             counted_at=CountedAt(flags["counted_at"]),
             late_share=flags["late"],
         ),
-        faults=FaultOptions(
-            share=flags["faults"], kinds=tuple(FaultKind(kind) for kind in flags["fault_kinds"]) or tuple(FaultKind)
-        ),
+        faults=_faults(flags["faults"], flags["fault_kinds"]),
         tokens=TokenOptions(life_s=flags["token_life_s"]),
+        shifts=ShiftOptions(share=flags["shifting"]),
+        repeats=RepeatOptions(share=flags["repeats"]),
+        paging=PagingOptions(kinds=tuple(PagingFault(kind) for kind in flags["paging_faults"])),
+        quirks=QuirkOptions(odd_share=flags["odd"], damaged_share=flags["damaged"]),
+        counters=CounterOptions(share=flags["miscounted"]),
     )
+
+
+def _faults(share: float, names: tuple[str, ...]) -> FaultOptions:
+    faults = {fault.value: fault for fault in ALL_FAULTS}
+    kinds = tuple(faults[name] for name in names)
+    return FaultOptions(share=share, kinds=kinds) if kinds else FaultOptions(share=share)

@@ -3,12 +3,17 @@
 Sources: the documentation's pages of these endpoints; where they are silent, what users saw live.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from harvester.simulator.counters import counters_of, told_counters
 from harvester.simulator.envelopes import LISTING, ZUID, Document, Outcome, Page, Refusal
-from harvester.simulator.options import AnswerOptions, PastEnd
-from harvester.simulator.rows import ACCOUNT_ZONE_NAME, SENT_TIME_SHIFT_MS, date_text
+from harvester.simulator.options import AnswerOptions, Options, PastEnd
+from harvester.simulator.paging import Cut, cut, cut_wrongly, granted_rows
+from harvester.simulator.rows import ACCOUNT_ZONE_NAME, IDS_PER_SLOT, SENT_TIME_SHIFT_MS, date_text
+from harvester.simulator.set_options import PagingFault, PagingOptions
 from harvester.simulator.world import ACTIONS, Campaign, Kind, World
 
 RECIPIENTS = "getcampaignrecipientsdata"
@@ -26,7 +31,6 @@ Params = Mapping[str, str]
 
 NO_FIELDS = Refusal("903", "No mandatory fields in this URL.")
 BAD_PATTERN = Refusal("1001", "Pattern doesn't Match", is_capital=True)
-NO_CONTACTS = Refusal("6303", "There are no contacts in the selected mailing list.")
 NOT_SENT = Refusal("6002", "Invalid campaign key (or) campaign is not yet sent.")
 TOO_FEW = Refusal("6601", "AB campaign cannot be sent to less than 4 recipients.")
 NO_PRIVILEGE = Refusal("6607", "Insufficient privileges to perform this action. Please contact the org admin.")
@@ -34,42 +38,81 @@ OVER_MAXIMUM = Refusal("6502", "Limit given is more than the maximum.")
 NO_CAMPAIGN = Refusal("6101", "No campaign available in this view.")
 INVALID_KEY = Refusal("6301", "Invalid campaign key.")
 
+_REFUSAL_OF_END = {
+    PastEnd.NO_CONTACTS: Refusal("6303", "There are no contacts in the selected mailing list."),
+    PastEnd.NONE_FOUND: Refusal("6302", "No contacts found."),
+    PastEnd.NONE_FITTING: Refusal("6501", "No contacts present for this criteria."),
+    PastEnd.NO_CONTACT: Refusal("993", "No contact."),
+}
 _REFUSAL_OF_KIND = {Kind.DRAFT: NOT_SENT, Kind.TINY_AB: TOO_FEW, Kind.FORBIDDEN: NO_PRIVILEGE}
 _TIMELINE_ACTIONS = {"open_timeline": "openedcontacts", "click_timeline": "clickedcontacts"}
 _STATUS_VIEWS = {"all": (True, True), "all campaigns": (True, True), "sent": (True, False), "drafts": (False, True)}
 _OTHER_VIEWS = ("scheduled", "inprogress", "stopped", "canceled", "tobereviewed", "reviewed", "paused", "intesting")
 
 
-def recipients(world: World, params: Params, options: AnswerOptions) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a call for recipients asks: rows of one set, from the 1-based `from_index` on."""
+
+    campaign: Campaign
+    action: str
+    from_index: int
+    range_rows: int
+
+
+def recipients(world: World, params: Params, options: Options) -> Outcome:
     """Answer getcampaignrecipientsdata: one page of a campaign's recipients of one action."""
+    asked, answers = _asked(world, params, options.answers), options.answers
+    if isinstance(asked, Refusal):
+        return asked
+    length = granted_rows(answers, asked.range_rows, world.calls)
+    first, contacts = _cut(world, asked, length, options.paging)
+    ending = answers.empty if asked.from_index == 1 and answers.empty else answers.past_end
+    if not contacts and ending is not PastEnd.EMPTY_LIST:
+        return _REFUSAL_OF_END[ending]
+    return Page(
+        campaign=asked.campaign,
+        action=asked.action,
+        contacts=contacts,
+        first=first,
+        is_last=first + len(contacts) >= len(world.recipients(asked.campaign, asked.action)),
+        from_index=asked.from_index,
+        range_rows=length if answers.is_clamp_echoed else asked.range_rows,
+        echo=answers.echo,
+        is_live=world.has_live_names(asked.campaign),
+        has_timeline=_TIMELINE_ACTIONS.get(params.get("type", "")) == asked.action,
+    )
+
+
+def _asked(world: World, params: Params, answers: AnswerOptions) -> _Asked | Refusal:
     campaign_key, action = params.get("campaignkey"), params.get("action")
     if not campaign_key or not action:
         return NO_FIELDS
-    from_index, asked_rows = whole_number(params, "fromindex", 1), whole_number(params, "range", DEFAULT_RANGE_ROWS)
-    if action not in ACTIONS or from_index is None or asked_rows is None:
+    from_index, range_rows = whole_number(params, "fromindex", 1), whole_number(params, "range", DEFAULT_RANGE_ROWS)
+    if action not in ACTIONS or from_index is None or range_rows is None:
         return BAD_PATTERN
     campaign = world.find(campaign_key)
     if campaign is None or campaign.kind in _REFUSAL_OF_KIND:
         return NOT_SENT if campaign is None else _REFUSAL_OF_KIND[campaign.kind]
-    if options.refuse_range_over_rows is not None and asked_rows > options.refuse_range_over_rows:
+    if answers.refuse_range_over_rows is not None and range_rows > answers.refuse_range_over_rows:
         return OVER_MAXIMUM
-    given_rows = min(asked_rows, options.clamp_rows or asked_rows)
-    contacts = world.recipients(campaign, action)[from_index - 1 : from_index - 1 + given_rows]
-    if not contacts and options.past_end is PastEnd.NO_CONTACTS:
-        return NO_CONTACTS
-    return Page(
-        campaign=campaign,
-        action=action,
-        contacts=contacts,
-        from_index=from_index,
-        range_rows=given_rows if options.is_clamp_echoed else asked_rows,
-        echo=options.echo,
-        is_live=world.has_live_names(campaign),
-        has_timeline=_TIMELINE_ACTIONS.get(params.get("type", "")) == action,
-    )
+    return _Asked(campaign, action, from_index, range_rows)
 
 
-def recent_campaigns(world: World, params: Params, _: AnswerOptions) -> Outcome:
+def _cut(world: World, asked: _Asked, length: int, options: PagingOptions) -> Cut:
+    """Return the page of this length that was asked for, or the one that the set gives wrongly instead."""
+    rows, first = world.recipients(asked.campaign, asked.action), asked.from_index - 1
+    fault = world.paging_fault(asked.campaign, asked.action)
+    if fault is None:
+        return cut(rows, first, length)
+    if fault is PagingFault.OVERSIZE:
+        return cut(rows, first, length + options.oversize_rows)
+    newcomer = partial(world.newcomer, asked.campaign, asked.action)
+    # Those who come into a moving set are counted from 0.
+    return cut_wrongly(fault, rows, (first, length), lambda number: newcomer(IDS_PER_SLOT + number))
+
+
+def recent_campaigns(world: World, params: Params, _: Options) -> Outcome:
     """Answer recentcampaigns: newest first, or oldest first with sort=asc."""
     from_index, asked_rows = (
         whole_number(params, "fromindex", 1),
@@ -92,22 +135,22 @@ def recent_campaigns(world: World, params: Params, _: AnswerOptions) -> Outcome:
     return Document(echo | {LISTING: [_campaign_row(campaign) for campaign in listed]})
 
 
-def campaign_reports(world: World, params: Params, _: AnswerOptions) -> Outcome:
-    """Answer campaignreports: the counters, which agree with the recipients."""
+def campaign_reports(world: World, params: Params, options: Options) -> Outcome:
+    """Answer campaignreports: the counters of this moment, which agree with the recipients unless miscounted."""
     campaign = _sent_campaign(world, params)
     if isinstance(campaign, Refusal):
         return campaign
     return Document(
         {
             "campaign-details": [_details(campaign)],
-            "campaign-reports": [_counters(world, campaign)],
+            "campaign-reports": [_report(world, campaign, options)],
             "campaign-reach": [{"total": "0", "emails": "0", "facebook": "0", "twitter": "0", "linkedin": "0"}],
             "campaign-by-loaction": "{in=2}",  # the API's own spelling
         }
     )
 
 
-def campaign_details(world: World, params: Params, _: AnswerOptions) -> Outcome:
+def campaign_details(world: World, params: Params, options: Options) -> Outcome:
     """Answer getcampaigndetails; the keys of the A/B halves are shown to campaigntype=abtesting alone."""
     campaign_type = params.get("campaigntype")
     if not campaign_type or not params.get("campaignkey"):
@@ -121,14 +164,14 @@ def campaign_details(world: World, params: Params, _: AnswerOptions) -> Outcome:
     fields: dict[str, Any] = {
         "campaign_status": "Sent",
         "campaign-details": [_details(campaign)],
-        "campaign-reports": [_counters(world, campaign)] if is_asked_rightly else [],
+        "campaign-reports": [_report(world, campaign, options)] if is_asked_rightly else [],
     }
     if campaign_type == "abtesting":
         fields["AB-split-details"] = [_split(world, campaign)] if campaign.child_keys else []
     return Document(fields)
 
 
-ENDPOINTS: Mapping[str, Callable[[World, Params, AnswerOptions], Outcome]] = {
+ENDPOINTS: Mapping[str, Callable[[World, Params, Options], Outcome]] = {
     RECIPIENTS: recipients,
     "recentcampaigns": recent_campaigns,
     "campaignreports": campaign_reports,
@@ -189,43 +232,26 @@ def _details(campaign: Campaign) -> dict[str, str]:
     return {"campaign_name": campaign.name, "email_subject": campaign.name, "sent_time_zone": ACCOUNT_ZONE_NAME}
 
 
-def _counters(world: World, campaign: Campaign) -> dict[str, str]:
-    has_rows = campaign.kind is not Kind.TINY_AB
-    rows = {action: len(world.recipients(campaign, action)) if has_rows else 0 for action in ACTIONS}
-    hard, soft = rows["senthardbounce"], rows["sentsoftbounce"]
-    counts = {
-        "emails_sent_count": rows["sentcontacts"],
-        "delivered_count": rows["sentcontacts"] - hard - soft,
-        "opens_count": rows["openedcontacts"],
-        "unopened": rows["unopenedcontacts"],
-        "unique_clicks_count": rows["clickedcontacts"],
-        "unsub_count": rows["optoutcontacts"],
-        "spams_count": rows["spamcontacts"],
-        "complaints_count": rows["spamcontacts"],
-        "hardbounce_count": hard,
-        "softbounce_count": soft,
-        "bounces_count": hard + soft,
-        "unsent_count": rows["unsentcontacts"],
-        "autoreply_count": 0,
-        "forwards_count": 0,
-    }
-    return {"campaign_name": campaign.name} | {name: str(count) for name, count in counts.items()}
+def _report(world: World, campaign: Campaign, options: Options) -> dict[str, str]:
+    return {"campaign_name": campaign.name} | told_counters(world, campaign, options)
 
 
 def _split(world: World, campaign: Campaign) -> dict[str, str]:
     split = {}
     for half, key in zip("ab", campaign.child_keys, strict=True):
         split[f"{half}_child_campaignkey"] = key
-        counters = _counters(world, world.campaign(key))
-        split[f"{half}_open_count"] = counters["opens_count"]
-        split[f"{half}_click_count"] = counters["unique_clicks_count"]
+        counters = counters_of(world, world.campaign(key))
+        split[f"{half}_open_count"] = str(counters["opens_count"])
+        split[f"{half}_click_count"] = str(counters["unique_clicks_count"])
     return split
 
 
-def rows_span(outcome: Outcome) -> tuple[str, int, int] | None:
-    """Return which rows a page gives: its job, and the positions [first, end) from 0; None if it is no page."""
+def rows_span(outcome: Outcome) -> tuple[str, int, int, bool] | None:
+    """Return which rows a page gives: its job, positions [first, end) from 0, and whether it ends the set.
+
+    None if the outcome is no page.
+    """
     if not isinstance(outcome, Page):
         return None
-    contacts: Sequence[object] = outcome.contacts or ()
-    first = outcome.from_index - 1
-    return f"{outcome.campaign.key}/{outcome.action}", first, first + len(contacts)
+    job = f"{outcome.campaign.key}/{outcome.action}"
+    return job, outcome.first, outcome.first + len(outcome.contacts or ()), outcome.is_last

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from harvester.simulator.options import EchoStyle
+from harvester.simulator.quirks import json_element
 from harvester.simulator.rows import Contact, json_row, timeline_text, xml_fields
 from harvester.simulator.wire import Answer
 from harvester.simulator.world import Campaign
@@ -52,7 +53,9 @@ class Page:
         campaign: whose.
         action: which.
         contacts: the rows, None to leave the list out of the envelope.
-        from_index: of the first row, from 1.
+        first: the place of the first row in its set, from 0; of a wrong page, another one than was asked.
+        is_last: whether no row of the set follows.
+        from_index: as the envelope echoes it, from 1.
         range_rows: as the envelope echoes it.
         echo: how JSON echoes the request.
         is_live: which JSON field names.
@@ -62,6 +65,8 @@ class Page:
     campaign: Campaign
     action: str
     contacts: list[Contact] | None
+    first: int
+    is_last: bool
     from_index: int
     range_rows: int
     echo: EchoStyle
@@ -83,7 +88,8 @@ def render(outcome: Outcome, form: Format, uri: str) -> Answer:
     """Write an outcome in the format the client asked for; always HTTP 200, as the service does."""
     if form is Format.JSON:
         return Answer(200, orjson.dumps(_json(outcome, uri)))
-    return Answer(200, "".join(_xml(outcome, uri)).encode(), XML_TYPE)
+    # A surrogate stands for a byte that is no UTF-8: that is how a damaged row is written.
+    return Answer(200, "".join(_xml(outcome, uri)).encode(errors="surrogateescape"), XML_TYPE)
 
 
 def _json(outcome: Outcome, uri: str) -> dict[str, Any]:
@@ -108,7 +114,8 @@ def _json_page(page: Page, uri: str) -> dict[str, Any]:
     envelope["status"] = "success"
     if page.contacts is not None:
         envelope["list_of_details"] = [
-            json_row(contact, page.action, is_live=page.is_live) for contact in page.contacts
+            json_element(json_row(contact, page.action, is_live=page.is_live), contact.quirk)
+            for contact in page.contacts
         ]
     return envelope | {"code": "0", "uri": uri, "version": VERSION}
 
@@ -181,4 +188,5 @@ def _xml_sections(elements: list[dict[str, str]]) -> Iterator[str]:
 
 def _xml_values(values: Mapping[str, str]) -> Iterator[str]:
     for key, value in values.items():
-        yield f'<fl val="{key}">{escape(value, quote=False)}</fl>' if value else f'<fl val="{key}"/>'
+        name = escape(key)
+        yield f'<fl val="{name}">{escape(value, quote=False)}</fl>' if value else f'<fl val="{name}"/>'

@@ -11,21 +11,24 @@ call reaches the counter, lets the rest of the time pass, and treats the answer 
 
 import math
 import random
+from collections.abc import Sequence
 
 from harvester.simulator.endpoints import ENDPOINTS, RECIPIENTS, rows_span, whole_number
 from harvester.simulator.envelopes import Outcome, Page, Refusal, format_of, render
-from harvester.simulator.options import CountedAt, EchoStyle, FaultKind, Options
+from harvester.simulator.options import CountedAt, EchoStyle, Fault, FaultKind, Options, PastEnd, WireFault
 from harvester.simulator.quota import Quota, Verdict
 from harvester.simulator.referee import Arrival, Referee, Span
 from harvester.simulator.refusals import locked, spoil_answer, spoil_outcome, unauthorized
+from harvester.simulator.rows import Contact
+from harvester.simulator.spoiled_http import spoil_http
 from harvester.simulator.tokens import UNKNOWN_ACCOUNT, Grant, TokenDesk
 from harvester.simulator.wire import API_PREFIX, TOKEN_PATH, Answer, Delay, Request
-from harvester.simulator.world import World
+from harvester.simulator.world import ACTIONS, World
 
 WRONG_URL = Refusal("1004", "Wrong URL entered.", is_capital=True)
 TOKEN_ENDPOINT = "token"  # noqa: S105  a name, no password
 UNKNOWN_ENDPOINT = "unknown"
-_END_CODES = ("6303", "6101")
+_END_CODES = frozenset({"6101", *PastEnd})
 
 
 class Zoho:
@@ -113,8 +116,9 @@ class Zoho:
 
     def _served(self, request: Request, endpoint: str, grant: Grant, now_s: float) -> Answer:
         world, form = self.world(grant.client_id), format_of(request.params)
-        outcome = ENDPOINTS[endpoint](world, request.params, self.options.answers)
-        fault = self._draw_fault(now_s)
+        outcome = ENDPOINTS[endpoint](world, request.params, self.options)
+        _note(world, request, endpoint, outcome)
+        fault = self._draw_fault(endpoint, now_s)
         if fault is FaultKind.WRONG_ECHO:
             other = _other_page(world, request, endpoint, self.options)
             outcome, fault = (outcome, None) if other is None else (other, fault)
@@ -124,13 +128,16 @@ class Zoho:
             )
             return render(outcome, form, request.path)
         self.referee.record(Arrival(grant.account, endpoint, now_s, f"fault-{fault}"))
+        if isinstance(fault, WireFault):
+            return spoil_http(fault, render(outcome, form, request.path), self.options.faults.redirect_url)
         answer = render(spoil_outcome(fault, outcome), form, request.path)
         return spoil_answer(fault, answer, form, request.path)
 
-    def _draw_fault(self, now_s: float) -> FaultKind | None:
+    def _draw_fault(self, endpoint: str, now_s: float) -> Fault | None:
         faults = self.options.faults
         is_due = self._faults.random() < faults.share
-        if not is_due or now_s >= faults.until_s:
+        is_spared = faults.endpoints is not None and endpoint not in faults.endpoints
+        if not is_due or is_spared or now_s >= faults.until_s:
             return None
         return self._faults.choice(faults.kinds)
 
@@ -143,8 +150,20 @@ def _other_page(world: World, request: Request, endpoint: str, options: Options)
     if from_index is None:
         return None
     params = {**request.params, "fromindex": str(from_index + 1)}
-    other = ENDPOINTS[endpoint](world, params, options.answers)
+    other = ENDPOINTS[endpoint](world, params, options)
     return other if isinstance(other, Page) else None
+
+
+def _note(world: World, request: Request, endpoint: str, outcome: Outcome) -> None:
+    """Let the world know of a call for rows, whatever becomes of the answer: its set may move after it."""
+    campaign, action = world.find(request.params.get("campaignkey", "")), request.params.get("action", "")
+    if endpoint != RECIPIENTS or campaign is None or action not in ACTIONS:
+        return
+    contacts: Sequence[Contact] = ()
+    reader = 0
+    if isinstance(outcome, Page) and outcome.contacts:
+        contacts, reader = outcome.contacts, outcome.first + len(outcome.contacts)
+    world.answered(campaign, action, contacts, reader)
 
 
 def _kind(outcome: Outcome) -> str:

@@ -8,8 +8,13 @@ import math
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
+from harvester.simulator.set_options import CounterOptions, PagingOptions, QuirkOptions, RepeatOptions, ShiftOptions
+
 RECIPIENTS_MAX = 900_000
 """The largest campaign, in rows: contact ids have room for a million positions, unsent ones included."""
+
+NOBODY_URL = "http://127.0.0.1:9/"
+"""Where redirects lead: port 9 is reserved for discarding, and nobody listens there."""
 
 
 class Counting(StrEnum):
@@ -40,9 +45,12 @@ class LockedAnswer(StrEnum):
 
 
 class PastEnd(StrEnum):
-    """What follows the last row."""
+    """How the service says that there are no (more) rows; 6303 was seen live, the other codes are documented so."""
 
     NO_CONTACTS = "6303"
+    NONE_FOUND = "6302"
+    NONE_FITTING = "6501"
+    NO_CONTACT = "993"
     EMPTY_LIST = "empty"
 
 
@@ -87,6 +95,25 @@ class FaultKind(StrEnum):
     RESET = "reset"  #: the connection is torn down, nothing is sent
     HANG = "hang"  #: no answer until the client gives up
     DRIP = "drip"  #: the whole answer, very slowly
+
+
+class WireFault(StrEnum):
+    """One way to spoil the HTTP around an answer; the answer within is whole unless it says otherwise."""
+
+    GZIP = "gzip"  #: encoded although nobody offered to read it
+    GZIP_CUT = "gzip-cut"  #: half of the encoded bytes, with a length that fits them
+    GZIP_NO_TRAILER = "gzip-no-trailer"  #: without the check sum and length at the end
+    GZIP_BAD_CRC = "gzip-bad-crc"
+    GZIP_BOMB = "gzip-bomb"  #: little on the wire, 128 MiB in memory
+    HUGE = "huge"  #: 100 MB on the wire
+    TWO_LENGTHS = "two-lengths"  #: two headers Content-Length that differ
+    REDIRECT_301 = "redirect-301"
+    REDIRECT_307 = "redirect-307"
+
+
+Fault = FaultKind | WireFault
+ALL_FAULTS: tuple[Fault, ...] = (*FaultKind, *WireFault)
+"""Every kind that can be named; what is drawn where none is named are the faults of the answers alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,18 +169,24 @@ class AnswerOptions:
     Attributes:
         locked: what a locked caller reads.
         past_end: what follows the last row.
+        empty: what a set without rows answers at its first page, None for the same as `past_end`.
         echo: how a JSON page repeats its request.
         names: which field names JSON rows use.
         clamp_rows: the longest page the server gives, None for no bound.
+        later_clamp_rows: the longest page from `later_clamp_calls` on, None for no change.
+        later_clamp_calls: after so many calls for rows of the account the clamp changes.
         is_clamp_echoed: whether a clamped page says so in its echo, or repeats what was asked.
         refuse_range_over_rows: a range beyond this is refused with code 6502, None for never.
     """
 
     locked: LockedAnswer = LockedAnswer.THROTTLE
     past_end: PastEnd = PastEnd.NO_CONTACTS
+    empty: PastEnd | None = None
     echo: EchoStyle = EchoStyle.OBJECT
     names: FieldNames = FieldNames.MIXED
     clamp_rows: int | None = None
+    later_clamp_rows: int | None = None
+    later_clamp_calls: int = 10
     is_clamp_echoed: bool = True
     refuse_range_over_rows: int | None = None
 
@@ -187,11 +220,15 @@ class FaultOptions:
         share: share of the API's answers, 0..1; the token endpoint is spared.
         kinds: drawn from evenly.
         until_s: faults stop at this second of the server's clock.
+        endpoints: by the last part of the path; None spoils all of them.
+        redirect_url: where a redirect leads.
     """
 
     share: float = 0.0
-    kinds: tuple[FaultKind, ...] = tuple(FaultKind)
+    kinds: tuple[Fault, ...] = tuple(FaultKind)
     until_s: float = math.inf
+    endpoints: tuple[str, ...] | None = None
+    redirect_url: str = NOBODY_URL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +267,11 @@ class Options:
     network: NetworkOptions = field(default_factory=NetworkOptions)
     faults: FaultOptions = field(default_factory=FaultOptions)
     tokens: TokenOptions = field(default_factory=TokenOptions)
+    shifts: ShiftOptions = field(default_factory=ShiftOptions)
+    repeats: RepeatOptions = field(default_factory=RepeatOptions)
+    paging: PagingOptions = field(default_factory=PagingOptions)
+    quirks: QuirkOptions = field(default_factory=QuirkOptions)
+    counters: CounterOptions = field(default_factory=CounterOptions)
 
     def __post_init__(self) -> None:
         """Refuse settings that no server could have.
@@ -242,6 +284,8 @@ class Options:
             "quota.calls": self.quota.calls,
             "quota.period_s": self.quota.period_s,
             "tokens.life_s": self.tokens.life_s,
+            "shifts.every_pages": self.shifts.every_pages,
+            "repeats.page_rows": self.repeats.page_rows,
         }
         for name, value in positive.items():
             if value <= 0:
@@ -249,5 +293,13 @@ class Options:
         largest = max(self.world.recipients or 0, self.world.recipients_max)
         if largest > RECIPIENTS_MAX:
             raise ValueError(f"world.recipients: expected at most {RECIPIENTS_MAX}, got {largest}")
-        if self.faults.share > 0 and not self.faults.kinds:
-            raise ValueError("faults.kinds: expected at least one kind where faults.share is above 0")
+        drawn_from = {
+            "faults.kinds": (self.faults.share, self.faults.kinds),
+            "shifts.kinds": (self.shifts.share, self.shifts.kinds),
+            "quirks.oddities": (self.quirks.odd_share, self.quirks.oddities),
+            "quirks.damages": (self.quirks.damaged_share, self.quirks.damages),
+            "counters.kinds": (self.counters.share, self.counters.kinds),
+        }
+        for name, (share, kinds) in drawn_from.items():
+            if share > 0 and not kinds:
+                raise ValueError(f"{name}: expected at least one kind where the share is above 0")

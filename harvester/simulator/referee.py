@@ -19,11 +19,21 @@ FRUITFUL_KINDS = frozenset({"page", "end", "document", "error-6002", "token-issu
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The rows that a call asked for and got: positions [first, end) of a job, from 0; no rows where end == first."""
+    """The rows that a call asked for and got: positions [first, end) of a job, from 0; no rows where end == first.
+
+    Of a set that moves they are the positions at the time of the call, and new rows among them are estimated.
+    `is_last` tells that no row follows.
+    """
 
     job: str
     first: int
     end: int
+    is_last: bool = False
+
+    @property
+    def asks_for_end(self) -> bool:
+        """Whether the call got the last row alone: pages that overlap by one row find the end of a set like that."""
+        return self.is_last and self.end - self.first == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +158,13 @@ def _judged(sheet: _Sheet, arrival: Arrival) -> str:
         new_rows = sheet.coverage[span.job].add(span.first, span.end)
         sheet.rows_served += span.end - span.first
         sheet.rows_new += new_rows
-        return "page" if new_rows else "page-repeated"
-    question = span.job, span.first
+        if new_rows or not span.asks_for_end:
+            return "page" if new_rows else "page-repeated"
+    question = span.job, span.end
     if question in sheet.questions:
         return f"{arrival.kind}-repeated"
     sheet.questions.add(question)
-    return arrival.kind
+    return "end" if arrival.kind == "page" else arrival.kind
 
 
 def _totals(sheet: _Sheet) -> dict[str, int]:

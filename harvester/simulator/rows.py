@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from harvester.simulator.quirks import FIRST_IDS, ODD_NAMES, Quirk, odd_row, xml_values
+from harvester.simulator.set_options import Damage
+
 NULL = "null"
 """The API writes a missing value as this text, not as JSON null."""
 
@@ -65,16 +68,25 @@ class Contact:
         slot: which rows these are within the account; makes ids unique over campaigns.
         position: of the recipient in its campaign, from 0.
         sent_ms: when the message left, true UTC.
+        quirk: what is odd about it, None for most.
+        is_repeat: whether this is the contact's second row in the same set.
     """
 
     slot: int
     position: int
     sent_ms: int
+    quirk: Quirk | None = None
+    is_repeat: bool = False
 
     @property
     def contact_id(self) -> str:
         """The API's `contactid`: at least 15 digits, unique in the account."""
-        return str(FIRST_CONTACT_ID + self.slot * IDS_PER_SLOT + self.position)
+        return str(FIRST_IDS.get(self.quirk, FIRST_CONTACT_ID) + self.slot * IDS_PER_SLOT + self.position)
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether its JSON row cannot be read or written again as JSON."""
+        return isinstance(self.quirk, Damage)
 
     @property
     def email(self) -> str:
@@ -84,7 +96,7 @@ class Contact:
     @property
     def first_name(self) -> str:
         """One of a few names that have broken parsers before."""
-        return FIRST_NAMES[(self.position * 7 + self.slot) % len(FIRST_NAMES)]
+        return ODD_NAMES.get(self.quirk) or FIRST_NAMES[(self.position * 7 + self.slot) % len(FIRST_NAMES)]
 
     @property
     def last_name(self) -> str:
@@ -112,7 +124,7 @@ def timeline_text(time_ms: int) -> str:
 
 
 def json_row(contact: Contact, action: str, *, is_live: bool) -> dict[str, Any]:
-    """Return one element of `list_of_details`; all values are strings, but for `urlclicks`."""
+    """Return one element of `list_of_details`; all values are strings, but for `urlclicks` and odd ones."""
     row = dict(_WIDE_ROW if is_live else _DOCUMENTED_ROW)
     row["contactid"] = contact.contact_id
     row["contactemailaddress"] = contact.email
@@ -127,7 +139,7 @@ def json_row(contact: Contact, action: str, *, is_live: bool) -> dict[str, Any]:
     extra = _EXTRAS.get(action)
     if extra is not None:
         row.update(extra(contact))
-    return row
+    return odd_row(row, contact.quirk)
 
 
 def _open_fields(contact: Contact) -> dict[str, Any]:
@@ -170,4 +182,4 @@ def xml_fields(contact: Contact, action: str) -> dict[str, str]:
     }
     if action in _XML_TIME_FIELDS:
         fields[_XML_TIME_FIELDS[action]] = date_text(contact.event_times_ms()[0])
-    return fields
+    return xml_values(fields, contact.quirk)

@@ -99,6 +99,8 @@ class Server:
         match answer.mishap:
             case Mishap.NONE:
                 return web.Response(status=answer.status, body=answer.body, headers=headers)
+            case Mishap.TWO_LENGTHS:
+                return _with_two_lengths(web.Response(status=answer.status, body=answer.body, headers=headers))
             case Mishap.RESET:
                 return _reset(http)
             case Mishap.HANG:
@@ -144,6 +146,12 @@ async def _read(http: web.BaseRequest) -> Request:
 
 def _json(document: object) -> web.Response:
     return web.Response(body=orjson.dumps(document), content_type="application/json")
+
+
+def _with_two_lengths(response: web.Response) -> web.Response:
+    length_bytes = response.content_length or 0
+    response.headers.extend(("Content-Length", str(length)) for length in (length_bytes, length_bytes + 1))
+    return response
 
 
 def _reset(http: web.BaseRequest) -> web.Response:

@@ -32,6 +32,7 @@ class Mishap(StrEnum):
     CUT = auto()  #: the full length is announced, half of it is sent, the connection closes
     RESET = auto()  #: nothing is sent, the connection is torn down
     HANG = auto()  #: nothing is sent, the connection stays open
+    TWO_LENGTHS = auto()  #: two headers tell two lengths, the second one byte more than is sent
     DRIP = auto()  #: everything is sent, spread over `NetworkOptions.drip_s`
 
 
