@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_zoho_loopback import Scripted, answer, scripted
+from test_zoho_loopback import TIMEOUT_S, Scripted, answer, scripted
 
 from harvester.errors import ConfigError, CredentialsError, DiskError
 from harvester.model import FailureKind
@@ -68,7 +68,7 @@ class Bench:
     clock: HandClock
 
     def tokens(self, credentials: Credentials = CREDENTIALS) -> Tokens:
-        where = TokenSettings("acme", self.server.url, self.state, call_timeout_s=5)
+        where = TokenSettings("acme", self.server.url, self.state, call_timeout_s=TIMEOUT_S)
         return Tokens(self.http, credentials, where, self.clock)
 
     @property
@@ -272,7 +272,7 @@ async def test_U_10_other_credentials_do_not_see_the_token(tmp_path: Path) -> No
 
 
 @given(content=st.binary(max_size=200) | st.sampled_from([b'{"version":1}', b"[]", b"[" * 9_999, b'{"version": 2}']))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_U_10_any_content_of_the_file_is_an_empty_entry(tmp_path: Path, content: bytes) -> None:
     """Half a file, garbage and another version are ignored."""
     file = tmp_path / "token-acme.json"

@@ -3,16 +3,26 @@ import json
 import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_zoho_loopback import Scripted, answer, scripted
+from test_zoho_loopback import TIMEOUT_S, Scripted, answer, pass_time, scripted
 
 from harvester.clock import SystemClock
 from harvester.errors import CredentialsError
-from harvester.model import Action, CampaignPage, Failure, FailureKind, Page, PageRequest, ResponseFormat, SentCampaign
+from harvester.model import (
+    Action,
+    CampaignPage,
+    Counters,
+    Failure,
+    FailureKind,
+    Page,
+    PageRequest,
+    ResponseFormat,
+    SentCampaign,
+)
 from harvester.zoho.api import Http
 from harvester.zoho.auth import Credentials, Tokens, TokenSettings
 from harvester.zoho.client import ClientSettings, ZohoClient
@@ -55,12 +65,12 @@ class Zoho:
 
 @asynccontextmanager
 async def zoho(
-    state: Path, *answers: bytes | None, accounts: tuple[bytes | None, ...] = (GRANT,), timeout_s: float = 5
+    state: Path, *answers: bytes | None, accounts: tuple[bytes | None, ...] = (GRANT,)
 ) -> AsyncIterator[Zoho]:
     async with scripted(*answers) as api_host, scripted(*accounts) as accounts_host, Http() as http:
         credentials = Credentials("1000.client", SECRET, "1000.hushrefresh")
-        tokens = Tokens(http, credentials, TokenSettings("acme", accounts_host.url, state, 5), SystemClock())
-        where = ClientSettings(api_host.url, ResponseFormat.JSON, timeout_s)
+        tokens = Tokens(http, credentials, TokenSettings("acme", accounts_host.url, state, TIMEOUT_S), SystemClock())
+        where = ClientSettings(api_host.url, ResponseFormat.JSON, TIMEOUT_S)
         yield Zoho(ZohoClient(http, tokens, where), api_host, accounts_host)
 
 
@@ -104,7 +114,8 @@ async def test_U_12_a_401_for_ever_ends_with_the_scope(tmp_path: Path) -> None:
 
 async def test_H_03_a_silent_server_is_lost(tmp_path: Path) -> None:
     """The call may have counted, so it is said to have been sent."""
-    async with zoho(tmp_path, None, timeout_s=0.3) as place:
+    async with zoho(tmp_path, None) as place:
+        place.api.on_request = pass_time
         failure = await place.failure()
 
     assert (failure.kind, failure.is_sent) == (FailureKind.LOST, True)
@@ -113,7 +124,9 @@ async def test_H_03_a_silent_server_is_lost(tmp_path: Path) -> None:
 @pytest.mark.parametrize("accounts", [answer(b"", "503 Busy"), b"", None])
 async def test_U_02_without_a_token_no_call_is_made(tmp_path: Path, accounts: bytes | None) -> None:
     """Trouble at the accounts host costs the endpoint's budget nothing."""
-    async with zoho(tmp_path, GOOD, accounts=(accounts,), timeout_s=0.3) as place:
+    async with zoho(tmp_path, GOOD, accounts=(accounts,)) as place:
+        if accounts is None:
+            place.accounts.on_request = pass_time
         failure = await place.failure()
 
     assert (failure.kind, failure.is_sent) == (FailureKind.UNREACHED, False)
@@ -241,3 +254,68 @@ async def test_S_01_S_02_S_15_no_failure_tells_a_secret_or_an_address(tmp_path: 
     text = f"{outcome!r} {outcome.signature} {spoken}"
     assert "hush" not in text
     assert "example.com" not in text
+
+
+async def test_the_counters_are_one_call_in_json(tmp_path: Path) -> None:
+    """Whatever format the rows are asked in, the report is asked in the one that we can read."""
+    report = said(
+        {"status": "success", "code": "0", "campaign-reports": [{"emails_sent_count": "7", "opens_count": "-1"}]}
+    )
+    async with zoho(tmp_path, report) as place:
+        counters = await place.client.counters("3zabc")
+
+    assert counters == Counters({Action.SENT: 7})
+    head = place.api.requests[0].decode()
+    assert head.startswith("POST /api/v1.1/campaignreports?resfmt=JSON&campaignkey=3zabc HTTP/1.1")
+
+
+@pytest.mark.parametrize("code", ["6302", "6303", "6101"])
+async def test_A_03_no_report_is_no_counter(tmp_path: Path, code: str) -> None:
+    """Nothing here is an answer, and it is not the answer zero."""
+    async with zoho(tmp_path, said({"status": "error", "code": code, "message": "No contacts found."})) as place:
+        assert await place.client.counters("3zabc") == Counters({})
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [
+        ({"status": "error", "code": "6001"}, FailureKind.TRANSIENT),
+        ({"status": "error", "code": "6301"}, FailureKind.CAMPAIGN),
+        ({"status": "success", "code": "0"}, FailureKind.MALFORMED),
+        ({"status": "success", "code": "0", "campaign-reports": ["x"]}, FailureKind.MALFORMED),
+        ({"status": "error", "code": "2008"}, FailureKind.LOCKED),
+    ],
+)
+async def test_A_06_counters_that_did_not_come_are_a_failure(
+    tmp_path: Path, document: dict[str, Any], kind: FailureKind
+) -> None:
+    """An error is never read as a report without numbers."""
+    async with zoho(tmp_path, said(document)) as place:
+        outcome = await place.client.counters("3zabc")
+
+    assert isinstance(outcome, Failure)
+    assert outcome.kind is kind
+
+
+@pytest.mark.parametrize(
+    ("action", "kind"), [(Action.OPENED, "open_timeline"), (Action.CLICKED, "click_timeline"), (Action.SENT, None)]
+)
+async def test_a_timeline_is_asked_for_where_there_is_one(tmp_path: Path, action: Action, kind: str | None) -> None:
+    """The undocumented parameter goes only along with the actions that it belongs to."""
+    async with zoho(tmp_path, GOOD) as place:
+        place.client._settings = replace(place.client._settings, response_format=ResponseFormat.XML, is_timeline=True)
+        await place.client.recipients(replace(REQUEST, action=action), whole)
+
+    query = place.api.requests[0].decode().split()[1]
+    assert query.partition("&type=")[2] == (kind or "")
+
+
+async def test_6502_proves_that_the_token_was_taken(tmp_path: Path) -> None:
+    """Who is told to ask for fewer rows was let in."""
+    oversize = said({"status": "error", "code": "6502", "message": "Limit given is more than the maximum."})
+    second = answer(b'{"access_token": "1000.second"}')
+    async with zoho(tmp_path, DEAD_TOKEN, oversize, DEAD_TOKEN, GOOD, accounts=(GRANT, second)) as place:
+        outcomes = [await place.recipients() for _ in range(4)]
+
+    kinds = [outcome.kind if isinstance(outcome, Failure) else None for outcome in outcomes]
+    assert kinds == [FailureKind.TOKEN, FailureKind.OVERSIZE, FailureKind.TOKEN, None]

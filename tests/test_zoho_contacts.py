@@ -1,4 +1,6 @@
 import json
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -7,7 +9,8 @@ from hypothesis import strategies as st
 
 from harvester.model import Action, SentCampaign
 from harvester.zoho.campaigns import OFFSET_MS_MAX, sent_campaigns
-from harvester.zoho.contacts import COLUMNS, RecordContext, contact_identity, lines, record
+from harvester.zoho.contacts import COLUMNS, RecordContext, contact_identity, identity_of_record, lines, record
+from harvester.zoho.envelopes import ROW_DEPTH_MAX
 
 EIGHT_HOURS_MS = 28_800_000
 SAMPLE = {
@@ -111,26 +114,121 @@ def test_action_fields_have_their_columns() -> None:
 
 
 def test_A_26_lines_end_only_where_a_record_ends() -> None:
-    """Line separators of Unicode stay inside their record, and positions go on."""
+    """Line separators of Unicode stay inside their record, and positions are those that were given."""
     rows: list[dict[str, Any]] = [{"contactfn": "a\u2028b\u0085c\nd"}, {"contactfn": "\ud800"}, {"contactid": 2**70}]
 
-    written = lines(rows, 11, context())
+    written = lines(rows, [11, 12, 14], context())
 
     records = [json.loads(line) for line in written.split(b"\n")[:-1]]
     assert written.endswith(b"\n")
-    assert [found["position"] for found in records] == [11, 12, 13]
+    assert [found["position"] for found in records] == [11, 12, 14]
     assert [found["raw"] for found in records] == rows
+    assert [contact_identity(row) for row in rows] == [identity_of_record(found) for found in records]
 
 
-def test_A_17_identity_is_the_id_else_the_address_else_the_row() -> None:
-    """The same contact is known again, and no address is told."""
+def test_every_row_needs_its_position() -> None:
+    """A row too many or too few is a mistake of ours that must not pass for a page."""
+    with pytest.raises(ValueError, match="shorter"):
+        lines([SAMPLE, SAMPLE], [1], context())
+
+
+def test_A_28_the_deepest_row_is_written_from_a_deep_stack() -> None:
+    """The bound of the nesting leaves room for those who call."""
+    row: dict[str, Any] = {"contactid": "1", "notes": json.loads("[" * (ROW_DEPTH_MAX - 1) + "]" * (ROW_DEPTH_MAX - 1))}
+
+    def written(frames: int) -> bytes:
+        return written(frames - 1) if frames else lines([row], [1], context())
+
+    assert json.loads(written(sys.getrecursionlimit() // 4))["raw"] == row
+
+
+def test_A_17_identity_is_the_id_else_the_address() -> None:
+    """The same contact is known again, no address is told, and who has no name may be anybody."""
     by_address = contact_identity({"contactemailaddress": "A@B.example"})
 
     assert contact_identity({"contactid": 7}) == contact_identity({"contactid": "7", "phone": "x"})
     assert by_address == contact_identity({"contactid": "null", "contact_email": "a@b.EXAMPLE"})
     assert "@" not in by_address
-    assert contact_identity({"a": "1", "b": "\ud800"}) == contact_identity({"b": "\ud800", "a": "1"})
-    assert contact_identity({"a": "1"}) != contact_identity({"a": "2"})
+    assert contact_identity({"a": "1"}) == ""
+
+
+def timeline(*texts: str) -> list[dict[str, str]]:
+    return [{"time": text} for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("Feb 12, 2026 12:08 PM", "2026-02-12T12:08"),
+        ("Feb 1, 2026 12:08 AM", "2026-02-01T00:08"),
+        ("Dec 31, 2026 9:59 AM", "2026-12-31T09:59"),
+        ("Feb 28, 2026 11:00 PM", "2026-02-28T23:00"),
+    ],
+)
+def test_an_event_time_is_local_iso_time_to_the_minute(text: str, written: str) -> None:
+    """The server's text becomes a time that sorts, and no zone is made up for it."""
+    assert record({"reports": timeline(text)}, 1, context())["event_times"] == [written]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Feb 30, 2026 12:08 PM",
+        "Feb 12, 2026 13:08 PM",
+        "Feb 12, 2026 00:08 AM",
+        "Feb 12, 0000 11:08 AM",
+        "Foo 12, 2026 11:08 AM",
+        "12 Feb 2026, 12:01 PM",
+        "12. Februar 2026",
+        "Feb ²2, 2026 12:08 PM",
+    ],
+)
+def test_an_event_time_of_another_form_is_kept_as_it_came(text: str) -> None:
+    """What we cannot read, somebody else may."""
+    assert record({"reports": timeline(text)}, 1, context())["event_times"] == [text]
+
+
+def test_all_events_are_kept_in_their_order() -> None:
+    """A contact that opened twice in a minute opened twice."""
+    row = {"reports": timeline("Feb 12, 2026 12:08 PM", "Feb 11, 2026 12:08 PM", "Feb 11, 2026 12:08 PM")}
+
+    times = record(row, 1, context())["event_times"]
+
+    assert times == ["2026-02-12T12:08", "2026-02-11T12:08", "2026-02-11T12:08"]
+
+
+@pytest.mark.parametrize("reports", [None, "", "{m=t}", 7, {}, [], [None, "x"], [{}], timeline("", "null")])
+def test_event_times_are_null_where_nothing_is_known(reports: object) -> None:
+    """No timeline, an empty one, and a custom field of the same name tell of no event."""
+    assert record({"reports": reports}, 1, context())["event_times"] is None
+
+
+JSON_ROW = {
+    "contactemailaddress": "a@b.example",
+    "contactfn": "A",
+    "contactln": "",
+    "companyname": "null",
+    "phone": "7",
+    "sentdate": "02 Aug 2013, 12:39 PM",
+}
+XML_ROW = {
+    "contact_email": "a@b.example",
+    "first_name": "A",
+    "last_name": "",
+    "company_name": "",
+    "phone": "7",
+    "added_time": "02 Aug 2013, 12:39 PM",
+}
+
+
+def test_H_14_json_and_xml_rows_of_a_contact_make_the_same_record() -> None:
+    """Every column that both formats have agrees, and both know the contact by the same name."""
+
+    def columns(row: Mapping[str, Any]) -> dict[str, Any]:
+        return {**record(row, 1, context()), "raw": None}
+
+    assert columns(JSON_ROW) == columns(XML_ROW)
+    assert contact_identity(JSON_ROW) == contact_identity(XML_ROW)
 
 
 @given(st.dictionaries(st.sampled_from(sorted(SAMPLE)), st.text() | st.integers() | st.none()))
@@ -139,10 +237,10 @@ def test_A_32_any_row_has_all_columns_with_their_types(row: dict[str, Any]) -> N
     written = record(row, 1, context())
 
     assert tuple(written) == COLUMNS
-    numbers = {"sent_time_ms", "click_count", "position"}
+    types = dict.fromkeys(("sent_time_ms", "click_count", "position"), int) | {"raw": dict, "event_times": list}
     for name, value in written.items():
-        assert value is None or isinstance(value, int if name in numbers else dict if name == "raw" else str)
-    assert contact_identity(row)
+        assert value is None or isinstance(value, types.get(name, str))
+    assert "@" not in contact_identity(row)
 
 
 def test_the_offset_comes_from_both_times_of_a_campaign() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from harvester.model import Action, Echo, Failure, FailureKind, Page, PageRequest, ResponseFormat
 from harvester.zoho import contacts
+from harvester.zoho.codes import Endpoint
 from harvester.zoho.envelopes import ROW_DEPTH_MAX
 from harvester.zoho.lockout import RETRY_AFTER_S_MAX, LockoutSigns, retry_after_s
 from harvester.zoho.redaction import redact
@@ -127,12 +128,22 @@ def test_A_06_an_error_in_http_200_is_a_failure() -> None:
     assert "campaign key" in failure.remedy
 
 
-def test_A_05_an_unknown_code_is_kept() -> None:
-    """Nobody knows it, so it is never read as the end of the data."""
-    failure = read({"Code": 4711, "Message": "Something new"})
+def test_A_05_an_unknown_code_is_shown_as_it_came() -> None:
+    """Nobody knows it, so it is never read as the end of the data, and code and message are told, redacted."""
+    failure = read({"Code": 4711, "Message": "Something new for john.doe@example.com"})
 
     assert isinstance(failure, Failure)
     assert (failure.kind, failure.signature) == (FailureKind.UNKNOWN, "4711")
+    assert failure.message.startswith("Something new for [e-mail]")
+
+
+def test_6502_asks_for_fewer_rows() -> None:
+    """More rows than the server gives at once is a matter of the page's size and not of the job."""
+    failure = read({"status": "error", "code": "6502", "message": "Limit given is more than the maximum."})
+
+    assert isinstance(failure, Failure)
+    assert failure.kind is FailureKind.OVERSIZE
+    assert "page_size" in failure.remedy
 
 
 def test_H_22_unauthorized_with_capital_code_is_a_token_failure() -> None:
@@ -207,14 +218,6 @@ def test_A_25_a_lone_surrogate_loses_no_row() -> None:
     assert rows_of(read(body)) == [{"contactfn": "\ud800"}, ROW]
 
 
-@pytest.mark.parametrize("depth", [300, 2_000, 100_000])
-def test_A_28_A_29_deep_nesting_is_malformed(depth: int) -> None:
-    """What could not be written is not taken, and no depth crashes the reader."""
-    body = json.dumps(good()).encode().replace(b'"John"', b"[" * depth + b"]" * depth)
-
-    assert kind_of(read(body)) is FailureKind.MALFORMED
-
-
 @pytest.mark.parametrize(("brackets", "is_taken"), [(ROW_DEPTH_MAX - 1, True), (ROW_DEPTH_MAX, False)])
 @pytest.mark.parametrize("flat_rows", [0, 500])
 def test_A_28_a_row_is_taken_up_to_the_depth_that_can_be_written(
@@ -226,15 +229,7 @@ def test_A_28_a_row_is_taken_up_to_the_depth_that_can_be_written(
 
     outcome = read(json.dumps(good(list_of_details=rows)).encode())
 
-    assert isinstance(outcome, Page) == is_taken
-
-
-@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"1e999", b"-1e999", b"1" * 5_000])
-def test_A_30_numbers_that_are_none_are_malformed(number: bytes) -> None:
-    """Nothing is taken that JSON cannot hold."""
-    body = json.dumps(good()).encode().replace(b'"John"', number)
-
-    assert kind_of(read(body)) is FailureKind.MALFORMED
+    assert rows_of(outcome) == rows[: flat_rows + is_taken]
 
 
 def test_A_22_the_last_of_two_equal_keys_wins() -> None:
@@ -244,12 +239,11 @@ def test_A_22_the_last_of_two_equal_keys_wins() -> None:
     assert rows_of(read(body))[0]["contactfn"] == "B"
 
 
-def test_A_24_an_escaped_nul_is_kept_and_a_raw_one_refused() -> None:
-    """An escape is data; a raw control byte is no JSON."""
+def test_A_24_an_escaped_nul_is_kept() -> None:
+    """An escape is data, whatever it stands for."""
     body = json.dumps(good()).encode()
 
     assert rows_of(read(body.replace(b"John", b"\\u0000")))[0]["contactfn"] == "\0"
-    assert kind_of(read(body.replace(b"John", b"\0"))) is FailureKind.MALFORMED
 
 
 def test_A_31_A_32_rows_pass_untouched() -> None:
@@ -302,19 +296,6 @@ def test_H_14_xml_errors_are_read_by_their_code() -> None:
     assert (failure.kind, failure.code) == (FailureKind.ACCOUNT, "1004")
     assert rows_of(read(xml("<status>error</status><code>6303</code><message>none</message>"))) == []
     assert kind_of(read(xml("<status>success</status><code>0</code>"))) is FailureKind.MALFORMED
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        '<!DOCTYPE response [<!ENTITY a "x"><!ENTITY b "&a;&a;">]>',
-        '<!DOCTYPE response [<!ENTITY a SYSTEM "file:///etc/hostname">]>',
-        "<!DOCTYPE response>",
-    ],
-)
-def test_S_13_a_dtd_is_refused(head: str) -> None:
-    """Entities, and with them bombs and foreign files, need a DTD."""
-    assert kind_of(read(head.encode() + XML_PAGE)) is FailureKind.MALFORMED
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -433,7 +414,7 @@ def test_a_listing_gives_rows_total_and_end() -> None:
     """6101 ends a listing; other codes are failures; code 200 is success for a neighbour."""
 
     def listed(document: dict[str, Any]) -> Listing | Failure:
-        return read_listing(reply(json.dumps(document).encode()), "recent_campaigns")
+        return read_listing(reply(json.dumps(document).encode()), "recent_campaigns", Endpoint.CAMPAIGNS)
 
     rows = [{"campaign_key": "3z"}]
     assert listed({"code": "0", "recent_campaigns": rows, "total_record_count": "44"}) == Listing(tuple(rows), 44)
@@ -472,7 +453,7 @@ def test_S_10_any_body_is_a_page_or_a_failure(body: bytes, status: int) -> None:
         assert len(outcome.message) <= 200
         assert outcome.message.isprintable()
     assert isinstance(read_token(reply(body, status)), Grant | TokenRefusal)
-    assert isinstance(read_listing(reply(body, status), "rows"), Listing | Failure)
+    assert isinstance(read_listing(reply(body, status), "rows", Endpoint.CAMPAIGNS), Listing | Failure)
 
 
 @given(st.lists(st.dictionaries(FIELDS, VALUES), max_size=4))
@@ -481,7 +462,7 @@ def test_A_20_A_26_every_accepted_row_is_written_and_reads_back(rows: list[dict[
     page = read(json.dumps(good(list_of_details=rows)).encode())
     assert rows_of(page) == rows
 
-    written = contacts.lines(rows, 1, CONTEXT)
+    written = contacts.lines(rows, range(1, len(rows) + 1), CONTEXT)
 
     records = [json.loads(line) for line in written.split(b"\n")[:-1]]
     assert [found["raw"] for found in records] == rows

@@ -6,6 +6,7 @@ leaves this module: each becomes a `TransportError` without a cause.
 
 import asyncio
 import errno
+import zlib
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
@@ -38,10 +39,12 @@ _CHUNK_BYTES = 64 * 1024
 _KEPT_HEADERS = ("Retry-After", "Location")
 _HEADERS = {
     "Content-Type": "application/x-www-form-urlencoded",
-    # A compressed body cut in half can pass for a whole one: aiohttp does not check that the stream ended.
+    # Compression that is not asked for is unpacked all the same, but it saves nothing that we need.
     "Accept-Encoding": "identity",
     "User-Agent": "harvester",
 }
+_GZIP = frozenset({"gzip", "x-gzip"})
+_GZIP_WINDOW_BITS = zlib.MAX_WBITS | 16  # zlib's way to say: with gzip's header and trailer
 _OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
 _TABLE: tuple[tuple[type[Exception], FailureKind, str, bool], ...] = (
@@ -88,6 +91,7 @@ class Http:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(force_close=True, limit=CONNECTIONS_UNBOUNDED),
             cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,  # it does not check that a compressed body ended, and sets it no bound
             trust_env=False,
             max_line_size=HEADER_BYTES_MAX,
             max_field_size=HEADER_BYTES_MAX,
@@ -153,12 +157,32 @@ async def _bounded_body(response: aiohttp.ClientResponse) -> bytes:
         body += chunk
         if len(body) > BODY_BYTES_MAX:
             response.close()
-            raise TransportError(
-                FailureKind.MALFORMED,
-                f"page too large: more than {BODY_BYTES_MAX} bytes; ask for fewer rows (page_size)",
-                is_sent=True,
-            )
-    return bytes(body)
+            raise _oversize()
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if not body or encoding in {"", "identity"}:
+        return bytes(body)
+    if encoding not in _GZIP:
+        raise TransportError(FailureKind.MALFORMED, "a body in an encoding that was not asked for", is_sent=True)
+    return _unpacked(body)
+
+
+def _unpacked(body: bytearray) -> bytes:
+    """Unpack gzip, bounded; its trailer, which holds length and CRC, proves that the body is whole."""
+    stream = zlib.decompressobj(_GZIP_WINDOW_BITS)
+    try:
+        unpacked = stream.decompress(body, BODY_BYTES_MAX + 1)
+    except zlib.error:
+        raise TransportError(FailureKind.LOST, "the compressed body is broken", is_sent=True) from None
+    if len(unpacked) > BODY_BYTES_MAX:
+        raise _oversize()
+    if not stream.eof or stream.unused_data:
+        raise TransportError(FailureKind.LOST, "the compressed body was cut or has no proper end", is_sent=True)
+    return unpacked
+
+
+def _oversize() -> TransportError:
+    message = f"page too large: more than {BODY_BYTES_MAX} bytes; ask for fewer rows (page_size)"
+    return TransportError(FailureKind.OVERSIZE, message, is_sent=True)
 
 
 def _transport_error(error: Exception, url: str) -> TransportError:

@@ -17,6 +17,7 @@ class Endpoint(StrEnum):
 
     RECIPIENTS = auto()  #: getcampaignrecipientsdata
     CAMPAIGNS = auto()  #: recentcampaigns
+    REPORTS = auto()  #: campaignreports
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,9 @@ class Meaning:
 SUCCESS: Mapping[Endpoint, frozenset[str]] = {
     Endpoint.RECIPIENTS: frozenset({"0"}),
     Endpoint.CAMPAIGNS: frozenset({"0", "200"}),  # some neighbours say 200
+    Endpoint.REPORTS: frozenset({"0", "200"}),
 }
-"""The codes that announce rows. The general list also calls 3023 and 6201 success, for calls that we never make."""
+"""The codes that announce rows."""
 
 _NO_ROWS = "Nothing to do."
 _WAIT = "Wait: the harvest tries again by itself."
@@ -50,15 +52,16 @@ _REQUEST = "Report it with the code: the request itself was not understood."
 _TOKEN = "Check the refresh token, its scope ZohoCampaigns.campaign.READ and the data centre."  # noqa: S105  a sentence
 _LOCK = "Wait for the end of the lock and let nothing else use this endpoint."
 _LISTS = "The code belongs to another part of the API: check base_url."
+_REPORT = "Report it with the code and its message."
+_FEWER = "Lower page_size."
 
-UNKNOWN = Meaning(FailureKind.UNKNOWN, "a code that no documentation names", "Report it with the code.")
-_PRIVILEGES = Meaning(FailureKind.CAMPAIGN, "insufficient privileges", _RIGHTS)
-_TOO_FEW_FOR_AB = Meaning(FailureKind.NOT_APPLICABLE, "an A/B campaign with fewer than 4 recipients", _NO_ROWS)
+UNKNOWN = Meaning(FailureKind.UNKNOWN, "a code that no documentation names", _REPORT)
 
 _ELSEWHERE = (
     "910 914 916 991 994 995 996 2001 2002 2003 2020 2021 2102 2103 2202 2203 2204 2205 2301 2302 2401 2501 2602 2603 "
     "2604 2701 2704 2706 6101 6600 6603 6604 6606 6609 7001 7003"
 )
+_SISTERS = "900 917 919 928 980 2004 2006 2007 2009 2010 2011 3000 3002 3003 3004 3005 3006 3007 3008 3009"
 
 
 def _rows(kind: FailureKind | None, remedy: str, texts: Mapping[str, str]) -> dict[str, Meaning]:
@@ -86,6 +89,8 @@ TABLE: Mapping[str, Meaning] = {
             "1007": "unauthorized request",
             "INVALID_TOKEN": "invalid token",
             "INVALID_OAUTHTOKEN": "invalid token",
+            "409903": "invalid token",
+            "409907": "expired token",
         },
     ),
     **_rows(
@@ -134,8 +139,17 @@ TABLE: Mapping[str, Meaning] = {
             "6305": "no link",
             "6306": "insufficient privileges",
             "6307": "no statistics",
-            "6502": "more rows asked than the maximum",
         },
+    ),
+    **_rows(
+        FailureKind.OVERSIZE,
+        _FEWER,
+        {"6502": "more rows asked than the maximum"},
+    ),
+    **_rows(
+        FailureKind.ACCOUNT,
+        _TOKEN,
+        {"INVALID_SCOPE": "the token lacks the scope", "OAUTH_SCOPE_MISMATCH": "the token lacks the scope"},
     ),
     **_rows(
         FailureKind.CAMPAIGN,
@@ -151,7 +165,10 @@ TABLE: Mapping[str, Meaning] = {
     **_rows(
         FailureKind.CAMPAIGN,
         _RIGHTS,
-        {"6607": "insufficient privileges, or no content for this campaign"},
+        {
+            "6601": "insufficient privileges",
+            "6607": "insufficient privileges, or no content for this campaign",
+        },
     ),
     **_rows(
         FailureKind.CAMPAIGN,
@@ -163,34 +180,38 @@ TABLE: Mapping[str, Meaning] = {
         },
     ),
     # Documented, but for calls that we never make: seen here, they say that we talk to something else.
-    **_rows(
-        FailureKind.JOB,
-        _LISTS,
-        dict.fromkeys(
-            _ELSEWHERE.split(),
-            "belongs to another call",
-        ),
-    ),
+    **_rows(FailureKind.JOB, _LISTS, dict.fromkeys(_ELSEWHERE.split(), "belongs to another call")),
+    **_rows(FailureKind.UNKNOWN, _REPORT, dict.fromkeys(("3023", "6201"), "success, but of another call")),
+    # Named by the list of a sister product, or seen in a sample, and nobody says what they mean here.
+    **_rows(FailureKind.UNKNOWN, _REPORT, dict.fromkeys(_SISTERS.split(), "known from sister products alone")),
 }
-"""Code to meaning on the recipients endpoint; `meaning_of` adds what depends on the endpoint or the message."""
+"""Code to meaning; `DIFFERENCES` overrides it for an endpoint, and `meaning_of` where the message decides."""
 
-_CAMPAIGNS: Mapping[str, Meaning] = {
-    "6101": Meaning(None, "no campaign in this view", _NO_ROWS),
-    "6601": Meaning(FailureKind.ACCOUNT, "insufficient privileges to list campaigns", _RIGHTS),
-    "6607": Meaning(FailureKind.ACCOUNT, "insufficient privileges to list campaigns", _RIGHTS),
+DIFFERENCES: Mapping[Endpoint, Mapping[str, Meaning]] = {
+    Endpoint.RECIPIENTS: {},
+    Endpoint.CAMPAIGNS: {
+        "6101": Meaning(None, "no campaign in this view", _NO_ROWS),
+        "6601": Meaning(FailureKind.ACCOUNT, "insufficient privileges to list campaigns", _RIGHTS),
+        "6607": Meaning(FailureKind.ACCOUNT, "insufficient privileges to list campaigns", _RIGHTS),
+    },
+    Endpoint.REPORTS: {
+        "6101": Meaning(None, "no campaign was sent", _NO_ROWS),
+    },
 }
+TOO_FEW_FOR_AB = Meaning(FailureKind.NOT_APPLICABLE, "an A/B campaign with fewer than 4 recipients", _NO_ROWS)
+_AB_CODE = "6601"
 _AB_MESSAGE = re.compile(r"\bA/?B\b.*recipient|less than 4", re.IGNORECASE)
 
 
 def meaning_of(code: str, message: str = "", endpoint: Endpoint = Endpoint.RECIPIENTS) -> Meaning:
     """Return what `code` says; `UNKNOWN` for a code that no documentation names.
 
-    6601 means two things on the recipients endpoint: only a message that speaks of A/B recipients makes it
-    harmless, anything else counts as missing privileges, which is reported and not skipped.
+    6601 means two things: only a message that speaks of A/B recipients makes it harmless, anything else counts as
+    missing privileges, which is reported and not skipped.
     """
     code = code.upper()
-    if endpoint is Endpoint.CAMPAIGNS and code in _CAMPAIGNS:
-        return _CAMPAIGNS[code]
-    if code == "6601":
-        return _TOO_FEW_FOR_AB if _AB_MESSAGE.search(message) else _PRIVILEGES
+    if code in DIFFERENCES[endpoint]:
+        return DIFFERENCES[endpoint][code]
+    if code == _AB_CODE and _AB_MESSAGE.search(message):
+        return TOO_FEW_FOR_AB
     return TABLE.get(code, UNKNOWN)

@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -38,7 +39,7 @@ COLUMNS: tuple[str, ...] = (
     *("contact_id", "email", "first_name", "last_name", "company", "phone", "timezone", "contact_status"),
     *("sent_time_ms", "sent_date", "sent_at", "harvested_at", "run_id", "position"),
     *("open_reports", "click_count", "clicked_urls", "click_reports", "bounced_date", "opted_out_date"),
-    "raw",
+    *("event_times", "raw"),
 )
 """Every key of a record, in order."""
 
@@ -49,6 +50,13 @@ _INTEGER_MAX = 253_402_300_799_999
 _NULL = "null"
 _EMPTY = frozenset({"", _NULL})
 """What the server writes for "nothing"; null in the columns, untouched in `raw`."""
+
+_TIMELINE = "reports"
+"""Where a row from XML has its timeline: a list of objects with a `time` each; see `xml_document`."""
+
+_EVENT_TIME = re.compile(r"([A-Z][a-z]{2}) ([0-9]{1,2}), ([0-9]{4}) ([0-9]{1,2}):([0-9]{2}) (AM|PM)")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_NOON_HOURS = 12
 
 _KEY_SETS_MAX = 64
 _MOMENTS_MAX = 4_096
@@ -81,34 +89,49 @@ class RecordContext:
 def record(row: Row, position: int, context: RecordContext) -> dict[str, Any]:
     """Return the record of one row; `position` counts the rows of the job's set from 1.
 
-    Text columns hold text or null, `sent_time_ms` and `click_count` whole numbers or null, `raw` the row itself.
+    Text columns hold text or null, `sent_time_ms` and `click_count` whole numbers or null, `event_times` a list of
+    texts or null, `raw` the row itself.
     """
     return _filled(_template(context), row, position, context.sent_time_offset_ms)
 
 
-def lines(rows: Sequence[Row], first_position: int, context: RecordContext) -> bytes:
+def lines(rows: Sequence[Row], positions: Sequence[int], context: RecordContext) -> bytes:
     r"""Return the records of `rows` as UTF-8 JSON, one a line, each ended by "\n".
 
-    Every row that `replies.read_page` accepts can be written. What orjson refuses, integers beyond 64 bits and
-    lone surrogates, is written as ASCII with escapes and reads back equal with the standard library.
+    Every row that `replies.read_page` accepts can be written. What orjson refuses (integers beyond 64 bits, lone
+    surrogates, more than 254 levels) is written as ASCII with escapes and reads back equal with the standard library.
+
+    Args:
+        rows: as they came.
+        positions: the 1-based place of each of them in the job's set; rows that were left out leave gaps.
+        context: what the rows share.
     """
     template, offset_ms = _template(context), context.sent_time_offset_ms
     return b"".join(
-        [_line(_filled(template, row, position, offset_ms)) for position, row in enumerate(rows, start=first_position)]
+        [_line(_filled(template, row, position, offset_ms)) for row, position in zip(rows, positions, strict=True)]
     )
 
 
 def contact_identity(row: Row) -> str:
-    """Return by what the same contact is known again: its id, else a digest of its address, else of the whole row.
+    """Return by what the same contact is known again: its id, else a digest of its address; empty if it has neither.
 
-    Addresses are compared in lower case and never returned themselves: identities may be stored.
+    Addresses are compared in lower case and never returned themselves. Two rows that name nobody may be two contacts
+    whose data were erased, however alike they look.
     """
     if contact_id := _text(row.get("contactid")):
         return f"id:{contact_id}"
     addresses = (_text(row.get(name)) for name in _NAMES["email"])
     if address := next((address for address in addresses if address), None):
         return f"mail:{_digest(address.strip().lower())}"
-    return f"row:{_digest(json.dumps(row, sort_keys=True))}"
+    return ""
+
+
+def identity_of_record(record: Mapping[str, Any]) -> str:
+    """Return the identity of the contact of a record that was written, the same as `contact_identity` of its row.
+
+    The record must have been read without loss, as the standard library does: orjson rounds integers beyond 64 bits.
+    """
+    return contact_identity(record["raw"])
 
 
 def _digest(text: str) -> str:
@@ -139,6 +162,8 @@ def _filled(template: dict[str, Any], row: Row, position: int, offset_ms: int | 
         filled["click_count"] = _integer(filled["click_count"])
     if filled["sent_time_ms"] is not None:
         filled["sent_time_ms"], filled["sent_at"] = _sent(filled["sent_time_ms"], offset_ms)
+    if _TIMELINE in row:
+        filled["event_times"] = _event_times(row[_TIMELINE])
     filled["position"] = position
     filled["raw"] = row
     return filled
@@ -176,6 +201,36 @@ def _sent(text: str, offset_ms: int | None) -> tuple[int | None, str | None]:
         return sent_time_ms, None
     moment = dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(milliseconds=sent_time_ms - offset_ms)
     return sent_time_ms, f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def _event_times(reports: Any) -> list[str] | None:
+    """Return the moments of a timeline in the server's order; None where there are none, or it is none.
+
+    A custom field may be called `reports` too.
+    """
+    if not isinstance(reports, list):
+        return None
+    times = [report.get("time") for report in reports if isinstance(report, dict)]
+    return [_local_time(time) for time in times if isinstance(time, str) and time not in _EMPTY] or None
+
+
+@lru_cache(maxsize=_MOMENTS_MAX)
+def _local_time(text: str) -> str:
+    """Return "Feb 12, 2026 12:08 PM" as "2026-02-12T12:08", and what has another form as it came.
+
+    The time is the account's own, to the minute; no zone is known, so none is written.
+
+    Source: a public client that asks in XML for `open_timeline` and `click_timeline`.
+    """
+    match = _EVENT_TIME.fullmatch(text)
+    if match is None or match[1] not in _MONTHS or not 1 <= int(match[4]) <= _NOON_HOURS:
+        return text
+    hour = int(match[4]) % _NOON_HOURS + (_NOON_HOURS if match[6] == "PM" else 0)
+    try:
+        moment = dt.datetime(int(match[3]), _MONTHS.index(match[1]) + 1, int(match[2]), hour, int(match[5]))  # noqa: DTZ001
+    except ValueError:
+        return text
+    return moment.isoformat(timespec="minutes")
 
 
 def _line(filled: dict[str, Any]) -> bytes:

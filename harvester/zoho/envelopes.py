@@ -7,12 +7,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 import orjson
-from defusedxml.ElementTree import ParseError, fromstring
 
 from harvester.model import Row
+from harvester.zoho.wire import UnreadableError
+from harvester.zoho.xml_document import read_xml
 
-ROW_DEPTH_MAX = 64
-"""Deepest nesting of a row that is taken. Known rows are flat; orjson loads 1,024 levels but writes only 254."""
+ROW_DEPTH_MAX = 400
+"""Deepest nesting of a row that is taken. Known rows are flat. orjson loads 1,024 levels but writes only 254; the
+standard library, which writes the deeper ones, spends a level of Python's 1,000 on each, and its callers need some."""
+
+BLANKS = b" \t\r\n"
+"""What JSON and XML both take for blanks, and nothing that Python alone does."""
 
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _DIGITS_AS_ZERO = bytes(ord("0") if byte in b"0123456789" else ord(" ") for byte in range(256))
@@ -20,10 +25,6 @@ _LONG_NUMBER = b"0" * 19
 """As `_DIGITS_AS_ZERO` makes it of any number that may not fit into 64 bits."""
 
 _CONTAINERS = frozenset({dict, list})
-
-
-class UnreadableError(ValueError):
-    """A body is no document that we can take; the message says where, never what stood there."""
 
 
 def read_document(body: bytes) -> Mapping[str, Any]:
@@ -36,16 +37,21 @@ def read_document(body: bytes) -> Mapping[str, Any]:
     Raises:
         UnreadableError: neither, or cut, or not UTF-8, or a number that is none.
     """
-    body = body.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n")
+    body = bare(body)
     if not body:
         raise UnreadableError("the body is empty")
     if _HTML.match(body):
         raise UnreadableError("an HTML page")
-    document = _xml_document(body) if body.startswith(b"<") else _json_document(body)
+    document = read_xml(body) if body.startswith(b"<") else _json_document(body)
     if not isinstance(document, Mapping):
         raise UnreadableError("the document is no object")
     inner = document.get("response")
     return inner if isinstance(inner, Mapping) else document
+
+
+def bare(body: bytes) -> bytes:
+    """Return a body without a byte order mark and without the blanks around it."""
+    return body.removeprefix(b"\xef\xbb\xbf").strip(BLANKS)
 
 
 def _json_document(body: bytes) -> Any:
@@ -122,54 +128,16 @@ def _finite(digits: str) -> float:
     return value
 
 
-def _xml_document(body: bytes) -> dict[str, Any]:
-    """Read `<response>`: DTDs, and with them every entity bomb, are refused.
-
-    Source: the sample of getcampaignrecipientsdata. Element names of errors are not documented; code and message
-    are taken where they stand, else the message is the whole text.
-    """
-    try:
-        root = fromstring(body, forbid_dtd=True)
-    except ParseError as error:
-        line, column = error.position
-        raise UnreadableError(f"invalid XML at line {line}, column {column}") from None
-    except (ValueError, LookupError):
-        raise UnreadableError("XML with a DTD, an entity or an unknown encoding") from None
-    if root.tag != "response":
-        raise UnreadableError("XML without a <response>")
-    plain = {child.tag: (child.text or "").strip() for child in root if not len(child)}
-    document: dict[str, Any] = {
-        **plain,
-        "requestdetails": {name: plain[name] for name in ("range", "action", "fromindex") if name in plain},
-    }
-    if not plain.keys() & {"message", "Message"}:
-        document["message"] = " ".join(part.strip() for part in root.itertext() if part.strip())
-    details, contacts = root.find("campaign_details"), root.find("contacts")
-    if details is not None:
-        document["campaign_details"] = _fields(details)
-    if contacts is not None:
-        document["list_of_details"] = [_fields(contact) for contact in contacts.findall("contact")]
-    return document
-
-
-def _fields(element: Any) -> dict[str, Any]:
-    """Read `<fl val="name">text</fl>`; the reports of a timeline become a list of such objects."""
-    fields: dict[str, Any] = {fl.get("val", ""): fl.text or "" for fl in element.findall("fl")}
-    reports = element.find("reports")
-    if reports is not None:
-        fields["reports"] = [_fields(report) for report in reports.findall("report")]
-    return fields
-
-
 def _may_be_deep(body: bytes, rows: int) -> bool:
     """Tell whether a body holds enough brackets for one of its rows to be nested deeper than `ROW_DEPTH_MAX`.
 
-    Rows from XML have two levels at most, so that its lack of brackets is no risk.
+    Rows from XML have three levels at most, so that its lack of brackets is no risk.
     """
     return body.count(b"{") + body.count(b"[") - rows >= ROW_DEPTH_MAX
 
 
-def _depth(row: Row) -> int:
+def depth_of(row: Row) -> int:
+    """Return how many levels a row has; 1 for a flat one."""
     return max(depth for depth, _ in _containers(row))
 
 
@@ -189,6 +157,6 @@ def checked_rows(value: Any, body: bytes) -> tuple[Row, ...]:
     for number, row in enumerate(value, start=1):
         if not isinstance(row, dict):
             raise UnreadableError(f"row {number} is no object")
-        if may_be_deep and not _CONTAINERS.isdisjoint(map(type, row.values())) and _depth(row) > ROW_DEPTH_MAX:
+        if may_be_deep and not _CONTAINERS.isdisjoint(map(type, row.values())) and depth_of(row) > ROW_DEPTH_MAX:
             raise UnreadableError(f"row {number} is nested deeper than {ROW_DEPTH_MAX} levels")
     return tuple(value)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
+from harvester.zoho.envelopes import bare
 from harvester.zoho.wire import HttpReply
 
 RETRY_AFTER_S_MAX = 86_400
@@ -68,7 +69,7 @@ def is_examined_as_text(reply: HttpReply) -> bool:
     A cut page is no document either, and its rows may hold any word; but a page comes with status 200 and
     starts like one.
     """
-    start = reply.body.lstrip()[:9]
+    start = bare(reply.body[:EXAMINED_BYTES])
     return reply.status != HTTPStatus.OK or not start.startswith((b"{", b"[", b"<?xml", b"<response"))
 
 

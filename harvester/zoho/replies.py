@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 from harvester.model import Echo, Failure, FailureKind, Page, PageRequest, ResponseFormat, Row
 from harvester.zoho.codes import SUCCESS, Endpoint, Meaning, meaning_of
-from harvester.zoho.envelopes import UnreadableError, checked_rows, read_document
+from harvester.zoho.envelopes import checked_rows, read_document
 from harvester.zoho.lockout import LockoutSigns, examined_text, is_examined_as_text, retry_after_s
 from harvester.zoho.redaction import redact
-from harvester.zoho.wire import HttpReply
+from harvester.zoho.salvage import salvage
+from harvester.zoho.wire import HttpReply, UnreadableError
 
 LIFE_S_DEFAULT = 3_600
 LIFE_S_MAX = 86_400
@@ -26,6 +27,7 @@ LIFE_S_MAX = 86_400
 _CODE = re.compile(r"[0-9]{1,9}|[A-Z][A-Z0-9_]{1,31}")
 """The shapes of the API's codes; what else stands there is not believed, nor repeated."""
 
+_LIST_KEY = "list_of_details"
 _MAP_PAIR = re.compile(r"(\w+)\s*=\s*([^,}]*)")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,4096}")
 _NO_SIGNS = LockoutSigns()
@@ -72,23 +74,43 @@ def read_page(
         signs: what else the operator takes for a lockout.
 
     Returns:
-        The rows, none of them where the server says so; otherwise why there are none.
+        The rows, none of them where the server says so; otherwise why there are none. Rows that cannot be written as
+        they came are left out, and the page then says where they stood and holds the body.
 
     Source: the endpoint's page in the developer help; `codes` for the codes.
     """
-    found = _rows(reply, "list_of_details", Endpoint.RECIPIENTS, signs)
+    found = _rows(reply, _LIST_KEY, Endpoint.RECIPIENTS, signs)
     if isinstance(found, Failure):
-        return found if found.kind is not FailureKind.MALFORMED else _asked_as(found, fmt)
+        if found.kind is not FailureKind.MALFORMED:
+            return found
+        return _salvaged(reply, request, fmt, signs) or _asked_as(found, fmt)
     envelope, rows = found
-    echo = _echo(envelope.document)
-    if contradiction := _contradiction(echo, request):
+    if contradiction := _contradiction(echo := _echo(envelope.document), request):
         return _malformed(reply, f"the answer belongs to another request: {contradiction}")
     return Page(rows, echo, envelope.code or "0", _details(envelope.document))
 
 
-def read_listing(reply: HttpReply, list_key: str, signs: LockoutSigns = _NO_SIGNS) -> Listing | Failure:
-    """Read an answer of recentcampaigns or a neighbour, whose rows stand under `list_key`."""
-    found = _rows(reply, list_key, Endpoint.CAMPAIGNS, signs)
+def _salvaged(reply: HttpReply, request: PageRequest, fmt: ResponseFormat, signs: LockoutSigns) -> Page | None:
+    """Return the page of an answer some of whose rows are broken; None where more is broken than rows.
+
+    What is left without the rows is judged like any other answer, and must be the envelope of a success.
+    """
+    try:
+        parts = salvage(reply.body, _LIST_KEY)
+    except UnreadableError:
+        return None
+    rest = read_page(replace(reply, body=parts.envelope), request, fmt, signs)
+    if isinstance(rest, Failure) or rest.rows or rest.code not in SUCCESS[Endpoint.RECIPIENTS]:
+        return None
+    body = reply.body if parts.unreadable else b""
+    return replace(rest, rows=parts.rows, unreadable=parts.unreadable, body=body)
+
+
+def read_listing(
+    reply: HttpReply, list_key: str, endpoint: Endpoint, signs: LockoutSigns = _NO_SIGNS
+) -> Listing | Failure:
+    """Read an answer of one of the other endpoints, whose rows stand under `list_key`; one odd row costs it all."""
+    found = _rows(reply, list_key, endpoint, signs)
     if isinstance(found, Failure):
         return found
     envelope, rows = found

@@ -30,7 +30,7 @@ class TransportError(Exception):
     """No whole answer came.
 
     Args:
-        kind: UNREACHED, LOST or MALFORMED; ACCOUNT where only a person can mend it (certificates, the URL).
+        kind: UNREACHED, LOST, MALFORMED or OVERSIZE; ACCOUNT where only a person can mend it (certificates, the URL).
         message: one line that names the host and never a header, a parameter or a body.
         is_sent: False only where it is certain that no byte of the request left.
     """
@@ -40,6 +40,10 @@ class TransportError(Exception):
         self.kind = kind
         self.message = message
         self.is_sent = is_sent
+
+
+class UnreadableError(ValueError):
+    """A body is no document that we can take; the message says where, never what stood there."""
 
 
 class Transport(Protocol):
