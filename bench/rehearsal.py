@@ -46,17 +46,26 @@ burst_per_s = 100000
 
 [harvest]
 actions = {actions}
-campaigns = {{ file = "keys.txt" }}
+campaigns = {campaigns}
+counters = {counters}
 compression = "{compression}"
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """What one run harvests: `campaigns` x `actions`, and how it writes them."""
+    """What one run harvests, and how it writes it.
 
-    campaigns: int
+    Attributes:
+        campaigns: how many keys are named in a file; None harvests what the server lists.
+        actions: of each campaign.
+        has_counters: whether listed campaigns are asked how many rows they have.
+        compression: of the files.
+    """
+
+    campaigns: int | None
     actions: tuple[str, ...] = ("sentcontacts",)
+    has_counters: bool = True
     compression: str = "gzip"
 
 
@@ -85,12 +94,24 @@ class Outcome:
 
 @contextmanager
 def server(set_rows: int) -> Iterator[str]:
-    """Run the server as a process of its own, and give its URL."""
-    command = [sys.executable, str(BENCH / "server.py"), "--set-rows", str(set_rows)]
+    """Run the benchmarks' own server as a process, and give its URL."""
+    with _served(sys.executable, str(BENCH / "server.py"), "--set-rows", str(set_rows)) as url:
+        yield url
+
+
+@contextmanager
+def simulator(*flags: str) -> Iterator[str]:
+    """Run `harvester simulate` with as good as no limit as a process, and give its URL."""
+    with _served(*HARVESTER, "simulate", "--port", "0", "--calls", "1000000", *flags) as url:
+        yield url
+
+
+@contextmanager
+def _served(*command: str) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None  # noqa: S101  it is a pipe
-            yield process.stdout.readline().strip()
+            yield process.stdout.readline().split()[-1]
         finally:
             process.terminate()
 
@@ -101,13 +122,19 @@ def workplace(url: str, night: Night) -> Iterator[Path]:
     with TemporaryDirectory(prefix="harvester-bench-") as name:
         folder = Path(name)
         with (folder / "keys.txt").open("w") as keys:
-            keys.writelines(f"3z{number:064x}\n" for number in range(night.campaigns))
-        actions = orjson.dumps(night.actions).decode()
-        (folder / "config.toml").write_text(CONFIG.format(url=url, actions=actions, compression=night.compression))
+            keys.writelines(f"3z{number:064x}\n" for number in range(night.campaigns or 0))
+        text = CONFIG.format(
+            url=url,
+            actions=orjson.dumps(night.actions).decode(),
+            campaigns='"discover"' if night.campaigns is None else '{ file = "keys.txt" }',
+            counters=str(night.has_counters).lower(),
+            compression=night.compression,
+        )
+        (folder / "config.toml").write_text(text)
         yield folder
 
 
-def harvest(folder: Path, stop_after_s: float | None = None) -> Outcome:
+def harvest(folder: Path, *flags: str, stop_after_s: float | None = None) -> Outcome:
     """Run `harvester run --json` in the folder; `stop_after_s` after its plan stands, if given, ask it to stop.
 
     Raises:
@@ -116,7 +143,9 @@ def harvest(folder: Path, stop_after_s: float | None = None) -> Outcome:
     began_s = planned_at_s = time.perf_counter()
     last_lines: deque[bytes] = deque(maxlen=LINES_KEPT)
     with (folder / "summary.json").open("wb") as summary:
-        process = subprocess.Popen([*HARVESTER, "run", "--json"], cwd=folder, stdout=summary, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            [*HARVESTER, "run", "--json", *flags], cwd=folder, stdout=summary, stderr=subprocess.PIPE
+        )
         assert process.stderr is not None  # noqa: S101  it is a pipe
         with process.stderr as log, alarm(lambda: process.send_signal(signal.SIGTERM)):
             for line in log:

@@ -69,7 +69,7 @@ class PageStored(Event):
 
 @dataclass(frozen=True, slots=True)
 class JobDone(Event):
-    """The partition is published."""
+    """The partition is published; `unreadable_rows` of the set are not in it, but in quarantine."""
 
     name = "job.done"
     campaign_key: str
@@ -77,6 +77,7 @@ class JobDone(Event):
     rows: int
     bytes: int
     ending: str
+    unreadable_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,54 @@ class JobSkipped(Event):
     code: str
     reason: str
     jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountersRead(Event):
+    """The counters of `campaigns` campaigns were read, to hold their rows against."""
+
+    name = "counters.read"
+    campaigns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountersMissing(Event):
+    """The counters of `campaigns` campaigns stay unknown in this run, and so do the verdicts on their jobs."""
+
+    name = "counters.missing"
+    campaigns: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CounterMisfits(Event):
+    """Nearly all sets of an action are off their counters in the same way: it does not count what they list."""
+
+    name = "counter.misfits"
+    action: str
+    direction: str
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobsDoubted(Event):
+    """So many `jobs` have fewer rows than counted and are harvested again; `left` others are not, to save calls."""
+
+    name = "jobs.doubted"
+    jobs: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class HarvestJudged(Event):
+    """The rows of the plan's jobs were held against the counters: jobs by verdict."""
+
+    name = "harvest.judged"
+    date: str
+    proven: int
+    short: int
+    over: int
+    unknown: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +238,7 @@ class HarvestFinished(Event):
     open: int
     rows: int
     calls: int
+    partial: int = 0
 
 
 Emit = Callable[[Event], None]

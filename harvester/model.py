@@ -78,14 +78,16 @@ class JobState(StrEnum):
     PENDING = auto()  #: waits for its turn, or for the moment its next attempt is due
     RUNNING = auto()  #: a worker has it
     DONE = auto()  #: its last page was proven last and its partition is published
+    PARTIAL = auto()  #: as done, but rows of it could not be read and lie in quarantine; a later run tries again
     SKIPPED = auto()  #: the server says that there is nothing to ask for here; no partition
     FAILED = auto()  #: given up in this run; a later run tries again
 
 
 TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     JobState.PENDING: frozenset({JobState.RUNNING, JobState.SKIPPED, JobState.FAILED}),
-    JobState.RUNNING: frozenset({JobState.PENDING, JobState.DONE, JobState.SKIPPED, JobState.FAILED}),
+    JobState.RUNNING: frozenset({JobState.PENDING, JobState.DONE, JobState.PARTIAL, JobState.SKIPPED, JobState.FAILED}),
     JobState.DONE: frozenset({JobState.PENDING}),
+    JobState.PARTIAL: frozenset({JobState.PENDING}),
     JobState.SKIPPED: frozenset({JobState.PENDING}),
     JobState.FAILED: frozenset({JobState.PENDING}),
 }
@@ -131,7 +133,11 @@ class StoredPage:
     Attributes:
         number: counts the job's pages from 1.
         from_index: of its first row in the set, from 1.
-        rows: how many it holds.
+        received_rows: how many rows the server gave.
+        rows: how many of them were new and are written.
+        duplicates: how many of them were dropped, their contact being known; the overlap is none.
+        unreadable_rows: how many of them lie in quarantine.
+        is_shifted: whether the set was seen to have moved before this page in a way that could not be mended.
         end_bytes: the size of the part up to its end.
         sha256: of the part up to its end.
         digest: of its rows, to notice a server that repeats itself.
@@ -139,7 +145,11 @@ class StoredPage:
 
     number: int
     from_index: int
+    received_rows: int
     rows: int
+    duplicates: int
+    unreadable_rows: int
+    is_shifted: bool
     end_bytes: int
     sha256: bytes
     digest: bytes
@@ -155,6 +165,9 @@ class ClaimedJob:
         attempts: tries of the next page that failed so far.
         last_page: the last page committed, if any.
         ending: how its last page was proven last, if it was; then only the publishing is left.
+        rows: how many rows are committed, over all pages.
+        unreadable_rows: how many lie in quarantine, over all pages.
+        is_doubted: whether an earlier harvest of this date fell short of the counters: no end is taken on trust.
     """
 
     job: Job
@@ -162,11 +175,9 @@ class ClaimedJob:
     attempts: int
     last_page: StoredPage | None
     ending: str | None
-
-    @property
-    def rows(self) -> int:
-        """How many rows are committed: pages follow each other without a gap."""
-        return self.last_page.from_index + self.last_page.rows - 1 if self.last_page else 0
+    rows: int = 0
+    unreadable_rows: int = 0
+    is_doubted: bool = False
 
 
 BROKEN_PAGING = "broken-paging"
@@ -191,6 +202,32 @@ class GivenUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Delay:
+    """A job's next attempt is put off.
+
+    Attributes:
+        wait_s: for how long.
+        not_before_s: until when, on the clock of `Clock.now_s`.
+        attempts: tries of the next page that failed so far.
+        reason: what it waits for, redacted.
+    """
+
+    wait_s: float
+    not_before_s: float
+    attempts: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is in the part of a job whose pages are all committed; `unreadable_rows` lie in quarantine instead."""
+
+    job: Job
+    rows: int
+    unreadable_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """A finished partition; `path` is relative to the output folder, `sha256` in hex."""
 
@@ -198,106 +235,12 @@ class Published:
     rows: int
     bytes: int
     sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right to send one call, written down.
-
-    `stamp_s` is the latest moment at which the server can count the call if its outcome is never seen; `is_probe`
-    marks the one call that finds out whether a lockout is over.
-    """
-
-    id: int
-    job_id: int | None
-    stamp_s: float
-    is_probe: bool = False
-
-
-class LockoutPhase(StrEnum):
-    """Where the lockout of an endpoint stands."""
-
-    CLOSED = auto()  #: calls go out
-    DRAIN = auto()  #: a locked answer came; no call starts, those under way are awaited
-    OPEN = auto()  #: nothing is under way; the pause runs
-    HALF_OPEN = auto()  #: one probe is under way or about to be
-    RAMP = auto()  #: the probe was answered; calls go out evenly spaced for one period
-
-
-@dataclass(frozen=True, slots=True)
-class Lockout:
-    """The lockout of one account and endpoint; `engine.lockout` moves it.
-
-    Attributes:
-        phase: where it stands.
-        until_s: DRAIN and OPEN: when the pause ends; RAMP: when even spacing ends; on the clock of `Clock.now_s`.
-        level: how many times in a row the lock was met; 0 when clean.
-        probe_until_s: HALF_OPEN: until when the lease of a probe under way is respected; 0 if there is none.
-    """
-
-    phase: LockoutPhase = LockoutPhase.CLOSED
-    until_s: float = 0.0
-    level: int = 0
-    probe_until_s: float = 0.0
+    unreadable_rows: int = 0
 
     @property
-    def is_draining(self) -> bool:
-        """Whether the pause runs: every answer that still comes lengthens it."""
-        return self.phase in {LockoutPhase.DRAIN, LockoutPhase.OPEN}
-
-    @property
-    def is_shut(self) -> bool:
-        """Whether no ordinary call may start."""
-        return self.is_draining or self.phase is LockoutPhase.HALF_OPEN
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How the calls of one account and endpoint stand, over all processes.
-
-    Attributes:
-        now_s: the present, on the clock of `Clock.now_s`.
-        stamps: of all calls that still matter, ascending: the latest moment at which each can have been counted.
-        lockout: as it was last written down.
-        last_start_s: when the last call started; 0 and unused while the lockout is CLOSED.
-        calls_out: calls whose outcome is not seen and that may still arrive; 0 and unused while CLOSED.
-    """
-
-    now_s: float
-    stamps: Sequence[float]
-    lockout: Lockout
-    last_start_s: float = 0.0
-    calls_out: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """When the next call may start, and the lockout as that leaves it; `is_probe` as in `Lease`."""
-
-    start_s: float
-    lockout: Lockout
-    is_probe: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LockoutRecord:
-    """What was known when an endpoint locked.
-
-    Attributes:
-        seen_wall_s: when, seconds since the epoch.
-        until_wall_s: how long the pause was to last, likewise.
-        level: as in `Lockout`.
-        code: the API's code, or the short name of the answer.
-        message: of the answer, redacted.
-        calls_in_window: our own calls of the period before; far below the limit, somebody else uses the account.
-    """
-
-    seen_wall_s: float
-    until_wall_s: float
-    level: int
-    code: str
-    message: str
-    calls_in_window: int
+    def state(self) -> JobState:
+        """What its job has come to."""
+        return JobState.PARTIAL if self.unreadable_rows else JobState.DONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,12 +267,42 @@ class Echo:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The rows of one good reply, in server order; no rows means that the server said so."""
+    """The rows of one good reply, in server order; no rows at all mean that the server said so.
+
+    Attributes:
+        rows: those that could be read.
+        echo: what the server says it was asked.
+        code: of the reply.
+        campaign_details: as the XML format gives them.
+        unreadable: the places in the page, from 0, of rows that could not be read; nearly always empty.
+        body: the reply as it came, only where rows could not be read; holds personal data.
+    """
 
     rows: tuple[Row, ...]
     echo: Echo = Echo()
     code: str = "0"
     campaign_details: Mapping[str, Any] = field(default_factory=dict)
+    unreadable: frozenset[int] = frozenset()
+    body: bytes = field(default=b"", repr=False)
+
+    @property
+    def received_rows(self) -> int:
+        """How many rows the server gave, unreadable ones included."""
+        return len(self.rows) + len(self.unreadable)
+
+    @property
+    def places(self) -> Sequence[int]:
+        """The place in the page, from 0, of each of `rows`."""
+        if not self.unreadable:
+            return range(len(self.rows))
+        return [place for place in range(self.received_rows) if place not in self.unreadable]
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """How many rows each action of a campaign should have, by the server's own report; unknown ones are left out."""
+
+    rows: Mapping[Action, int]
 
 
 class FailureKind(StrEnum):
@@ -343,6 +316,7 @@ class FailureKind(StrEnum):
     UNKNOWN = auto()  #: an envelope with a code that we do not know
     LOCKED = auto()  #: the endpoint is locked, for everybody of this account
     TOKEN = auto()  #: the access token was not taken
+    OVERSIZE = auto()  #: more rows or bytes than can be had at once; fewer rows may do
     JOB = auto()  #: this request will never work
     CAMPAIGN = auto()  #: no request for this campaign will work now
     NOT_APPLICABLE = auto()  #: the campaign has nothing of the kind; no error of the run

@@ -276,20 +276,38 @@ class HarvestSettings(_Section):
     Attributes:
         actions: in the order in which they are harvested.
         campaigns: "discover" for all of the account, or the keys, or a file of keys.
+        timeline: whether to ask for every open and click; the format must be XML.
         page_size: rows asked for in one call.
         concurrency: worker coroutines of the run.
+        pages_ahead: pages of one job under way beside the next one, where its size is known.
         call_timeout_s: from the start of a call to its last byte.
         late_grace_s: how much later than its timeout a call given up may still reach the server.
+        counters: whether discovered campaigns are asked how many rows they should have.
+        tolerance_share: a job that lacks more than this share of its counted rows is harvested again, once.
     """
 
     actions: Annotated[tuple[Action, ...], Field(min_length=1), AfterValidator(_distinct)] = tuple(Action)
     campaigns: Campaigns = "discover"
     response_format: ResponseFormat = ResponseFormat.JSON
+    timeline: bool = False
     page_size: Annotated[Count, Field(ge=1, le=PAGE_SIZE_MAX_ROWS)] = 500
     concurrency: Annotated[Count, Field(ge=1, le=CONCURRENCY_MAX)] = 16
+    pages_ahead: Annotated[Count, Field(ge=0, le=CONCURRENCY_MAX)] = 8
     call_timeout_s: DurationS = 30.0
     late_grace_s: DurationS = 90.0
     compression: Literal["none", "gzip", "zstd"] = "gzip"
+    counters: bool = True
+    tolerance_share: Annotated[Rate, Field(ge=0, le=1)] = 0.01
+
+    @field_validator("timeline")
+    @classmethod
+    def _in_a_format_that_has_it(cls, timeline: bool, info: ValidationInfo) -> bool:  # noqa: FBT001  pydantic's way
+        if timeline and info.data.get("response_format") is ResponseFormat.JSON:
+            raise ValueError(
+                'works with XML only: nobody has seen it answered in JSON; set harvest.response_format = "xml", '
+                "or leave timeline out"
+            )
+        return timeline
 
 
 class Settings(_Section):

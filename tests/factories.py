@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
-from harvester.engine.paging import PageFacts, facts_of, rows_digest
+from harvester.engine.paging import Join, PageFacts, rows_digest
 from harvester.model import (
     Action,
     Campaign,
     ClaimedJob,
+    Delay,
     Echo,
     Failure,
     FailureKind,
@@ -76,9 +77,22 @@ def page(first: int = 1, count: int = 1, *, code: str = "0", echo_rows: int | No
     return Page(rows(first, count), Echo(range_rows=echo_rows), code)
 
 
-def facts(first: int = 1, count: int = 1, *, code: str = "0", echo_rows: int | None = None) -> PageFacts:
-    """What the page loop is told of `page` with the same arguments."""
-    return facts_of(page(first, count, code=code, echo_rows=echo_rows))
+def facts(first: int = 1, count: int = 1, **changes: object) -> PageFacts:
+    """What the page loop is told of `page` with the same arguments, where all of its rows are new."""
+    came = rows(first, count)
+    plain = {
+        "received_rows": count,
+        "new_rows": count,
+        "new_contacts": count,
+        "duplicates": 0,
+        "unreadable_rows": 0,
+        "join": Join.STEADY,
+        "last": came[-1]["contactid"] if came else "",
+        "digest": rows_digest(came) if came else b"",
+        "echo": Echo(),
+        "code": "0",
+    }
+    return PageFacts(**plain | changes)  # type: ignore[arg-type]
 
 
 def request(from_index: int = 1, range_rows: int = 500) -> PageRequest:
@@ -90,9 +104,24 @@ def failure(kind: FailureKind, **changes: object) -> Failure:
 
 
 def stored_page(number: int = 1, from_index: int = 1, count: int = 1, content: bytes = b"x\n") -> StoredPage:
-    """A committed page; `content` is that of the part up to its end."""
-    sha256 = hashlib.sha256(content).digest()
-    return StoredPage(number, from_index, count, len(content), sha256, rows_digest(rows(from_index, count)))
+    """A committed page without a flaw; `content` is that of the part up to its end."""
+    return StoredPage(
+        number=number,
+        from_index=from_index,
+        received_rows=count,
+        rows=count,
+        duplicates=0,
+        unreadable_rows=0,
+        is_shifted=False,
+        end_bytes=len(content),
+        sha256=hashlib.sha256(content).digest(),
+        digest=rows_digest(rows(from_index, count)),
+    )
+
+
+def delay(not_before_s: float = 0.0, attempts: int = 1, reason: str = "timeout") -> Delay:
+    """A wait of one second before the next attempt."""
+    return Delay(1.0, not_before_s, attempts, reason)
 
 
 def claimed(

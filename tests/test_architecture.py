@@ -15,7 +15,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "harvester"
 LINES_MAX = 400
 
-GROUND = frozenset({"__init__", "model", "errors", "events", "clock"})
+GROUND = frozenset({"__init__", "model", "leases", "flaws", "errors", "events", "clock"})
 """What everybody may know; the package itself holds the version."""
 
 CONFIGURATION = frozenset({"config", "settings", "campaign_keys"})
@@ -34,7 +34,7 @@ MAY_KNOW: Mapping[str, frozenset[str]] = {
 KNOWS_ALONE: Mapping[str, tuple[str, ...]] = {
     "aiohttp": ("zoho.api", "simulator"),
     "aiolimiter": ("engine.budget",),
-    "backports": ("store.partitions",),
+    "backports": ("store.partitions", "store.reading"),
     "click": ("cli",),
     "defusedxml": ("zoho",),
     "pydantic": ("config", "settings"),
@@ -47,14 +47,16 @@ KNOWS_ALONE: Mapping[str, tuple[str, ...]] = {
 """A library to the rooms and modules that may import it; others speak to them."""
 
 PURE = (
+    "flaws",
     *(f"engine.{name}" for name in ("admission", "framing", "lockout", "outage")),
-    *(f"engine.{name}" for name in ("paging", "retry", "schedule", "suspicion")),
+    *(f"engine.{name}" for name in ("paging", "proof", "retry", "schedule", "seen", "suspicion")),
     *(f"zoho.{name}" for name in ("campaigns", "codes", "contacts", "envelopes", "redaction", "replies")),
+    *(f"zoho.{name}" for name in ("record_schema", "reports", "salvage", "xml_document")),
     *(
         f"simulator.{name}"
         for name in (
-            "endpoints", "envelopes", "model", "options", "quota", "referee", "refusals", "rows", "tokens", "wire",
-            "world",
+            "counters", "endpoints", "envelopes", "model", "options", "paging", "quirks", "quota", "referee",
+            "refusals", "rows", "set_options", "sets", "spoiled_http", "tokens", "wire", "world",
         )
     ),
 )  # fmt: skip

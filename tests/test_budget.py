@@ -14,7 +14,8 @@ from harvester.engine.admission import Admission, Quota
 from harvester.engine.budget import Budget, BudgetRules
 from harvester.engine.stop import Stop
 from harvester.events import BudgetHeld, Event, LockoutClosed, LockoutOpened
-from harvester.model import Failure, FailureKind, Lease
+from harvester.leases import Lease
+from harvester.model import Failure, FailureKind
 from harvester.store.calls import CallBook, Window
 from harvester.store.database import Database
 

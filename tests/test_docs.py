@@ -29,6 +29,12 @@ def command_of(name: str) -> click.Command:
     return command
 
 
+def typed_as(parameter: click.Parameter) -> str:
+    """Return an option by its longest name, an argument in capitals, as the help has it."""
+    name = max(parameter.opts, key=len)
+    return name.upper() if isinstance(parameter, click.Argument) else name
+
+
 def section_of(name: str) -> str:
     """Return what docs/commands.md says of a command: from its heading to the next one."""
     _, _, rest = COMMANDS_PAGE.partition(f"\n## `harvester {name}`\n")
@@ -48,7 +54,7 @@ def commands_in(text: str) -> Iterator[str]:
 def test_every_flag_of_every_command_is_documented(name: str) -> None:
     """docs/commands.md has a section for the command, and each of its flags in it."""
     section = section_of(name)
-    flags = [max(parameter.opts, key=len) for parameter in command_of(name).params]
+    flags = [typed_as(parameter) for parameter in command_of(name).params]
 
     assert section, f"docs/commands.md: no section '## `harvester {name}`'"
     assert [flag for flag in flags if not re.search(rf"`{flag}\b", section)] == []

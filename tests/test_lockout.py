@@ -19,7 +19,7 @@ from harvester.engine.lockout import (
     opens_s,
     probing,
 )
-from harvester.model import Lockout, LockoutPhase, Standing
+from harvester.leases import Lockout, LockoutPhase, Standing
 
 LOCK_S = 1_800.0
 PERIOD_S = 300.0

@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -116,6 +117,26 @@ def test_no_figure_is_broken_at_80_columns() -> None:
     assert line.split() == ["acme", "2026-11-22", "5", "1,530", "0", "9", "45,210", "3.4", "MB", "547"]
 
 
+def test_partial_jobs_have_a_column_where_there_are_any() -> None:
+    """Rows that could not be read are not counted among what is done, and the line still fits a common terminal."""
+    partial = Status((replace(HARVEST, jobs={**HARVEST.jobs, "partial": 2}),))
+    (line,) = (line for line in drawn(partial, 80).splitlines() if "2026" in line)
+
+    assert lines(partial)[1].split("\t")[2:7] == ["open", "done", "partial", "skipped", "failed"]
+    assert line.split() == ["acme", "2026-11-22", "5", "1,530", "2", "0", "9", "45,210", "3.4", "MB", "547"]
+
+
+def test_verdicts_have_a_table_of_their_own() -> None:
+    """What the counters say of each date stands in columns; dates that were not counted are left out."""
+    judged = replace(HARVEST, verdicts={"proven": 1204, "short": 3, "over": 2, "unknown": 40})
+
+    told = lines(Status((judged, HARVEST)))
+
+    at = told.index("# proof")
+    assert told[at + 1 : at + 3] == ["account\tdate\tproven\tshort\tover\tunknown", "acme\t2026-11-22\t1,204\t3\t2\t40"]
+    assert told[at + 3].startswith("# ")
+
+
 def test_long_tables_are_cut_and_say_so() -> None:
     """Hundreds of failures do not scroll the harvest off the screen; nothing is hidden silently."""
     many = HarvestStatus("acme", "2026-11-22", {}, 0, 0, 0, problems=(PROBLEM,) * (TABLE_ROWS_MAX + 3))
@@ -159,7 +180,7 @@ def test_json_is_one_line_with_stable_keys() -> None:
 
     assert text.count(b"\n") == 1
     assert list(parsed) == ["harvests", "budgets", "lockouts"]
-    harvest_keys = ["account", "date", "jobs", "rows", "bytes", "calls", "problems", "waiting"]
+    harvest_keys = ["account", "date", "jobs", "rows", "bytes", "calls", "problems", "waiting", "verdicts"]
     assert list(parsed["harvests"][0]) == harvest_keys
     budget_keys = ["account", "endpoint", "calls_used", "calls_free", "next_slot_s", "lockout_until"]
     assert list(parsed["budgets"][0]) == budget_keys

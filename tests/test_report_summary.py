@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harvester.model import JobState
+from harvester.report.remarks import Remark, Topic
 from harvester.report.summary import (
     PROBLEM_LINES_MAX,
     AccountSummary,
@@ -107,6 +108,26 @@ def test_S_12_every_sentence_is_one_printable_line(reason: str) -> None:
     assert to_json(summary).decode().removesuffix("\n").isprintable()
 
 
+def test_verdicts_and_remarks_are_told_before_the_last_line() -> None:
+    """What the counters say stands beside the figures; what else should be known has a line of its own."""
+    verdicts = {"proven": 1204, "short": 3, "over": 0, "unknown": 40}
+    remark = Remark(Topic.SHORT, "3 jobs short of the server's counters by 12 rows")
+    account = replace(ACME, verdicts=verdicts, remarks=(remark,))
+
+    told = sentences(replace(COMPLETE, accounts=(account,)))
+
+    assert told[0].endswith("547 calls; 1,204 proven, 3 short, 40 unknown")
+    assert told[1] == "acme: 3 jobs short of the server's counters by 12 rows"
+    assert len(told) == 3
+
+
+def test_partial_jobs_are_safe() -> None:
+    """What could be read of a set lies on disk like any other partition."""
+    account = replace(ACME, jobs={"done": 529, "partial": 1, "skipped": 10})
+
+    assert "1,234 rows of 540 jobs" in sentences(replace(COMPLETE, accounts=(account,)))[-1]
+
+
 def test_json_keys_are_stable() -> None:
     """Programs read these keys; a change here is a change for them."""
     parsed = json.loads(to_json(replace(STOPPED, accounts=(replace(ACME, not_done=(problem(1),)),))))
@@ -124,7 +145,7 @@ def test_json_keys_are_stable() -> None:
         "resume_at",
     ]
     (account,) = parsed["accounts"]
-    assert list(account) == ["account", "date", "jobs", "rows", "bytes", "calls", "not_done"]
+    assert list(account) == ["account", "date", "jobs", "rows", "bytes", "calls", "not_done", "verdicts", "remarks"]
     assert list(account["not_done"][0]) == [
         "campaign_key",
         "action",

@@ -12,6 +12,7 @@ from harvester.engine.retry import (
     TOKEN_ATTEMPTS_MAX,
     UNKNOWN_ATTEMPTS_MAX,
     AskAgain,
+    AskForLess,
     Backoff,
     Decision,
     Later,
@@ -33,7 +34,7 @@ def test_every_failure_has_one_decision(kind: FailureKind, attempts: int, asked_
     """No kind of failure is left without an answer, whatever the number of tries; a wait is never negative."""
     decided = decision(failure(kind, retry_after_s=asked_s), attempts)
 
-    assert isinstance(decided, AskAgain | Later | Never)
+    assert isinstance(decided, AskAgain | AskForLess | Later | Never)
     if isinstance(decided, Later):
         assert decided.after_s >= 0
 
@@ -77,6 +78,12 @@ def test_final_failure_is_never_tried_again(kind: FailureKind) -> None:
     decided = decision(failure(kind, message="the server's words"))
 
     assert decided == Never(REACH[kind], "the server's words", is_error=kind is not FailureKind.NOT_APPLICABLE)
+
+
+@pytest.mark.parametrize("attempts", [1, ATTEMPTS_MAX, 100])
+def test_A_27_page_that_is_too_large_is_asked_for_in_smaller_pieces(attempts: int) -> None:
+    """Too many rows or bytes cost no attempt and no wait: fewer rows may do at once."""
+    assert decision(FailureKind.OVERSIZE, attempts) == AskForLess()
 
 
 def test_A_01_what_does_not_apply_is_no_error() -> None:

@@ -237,3 +237,12 @@ def test_A_05_any_pattern_compiles_or_is_refused(pattern: str) -> None:
 
         assert accepted == pattern
         assert re.compile(pattern).search("") is None
+
+
+def test_a_timeline_needs_xml() -> None:
+    """Nobody has seen it answered in JSON, so it is refused before it is asked for."""
+    settings = settings_of(f'[harvest]\nresponse_format = "xml"\ntimeline = true\n{ACCOUNT}')
+
+    assert settings.harvest.timeline
+    for harvest in ("timeline = true", 'timeline = true\nresponse_format = "json"'):
+        assert 'set harvest.response_format = "xml"' in refusal_of(f"[harvest]\n{harvest}\n{ACCOUNT}")

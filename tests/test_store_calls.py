@@ -9,17 +9,8 @@ from factories import DATE, HandClock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harvester.model import (
-    Action,
-    Campaign,
-    Harvest,
-    Lease,
-    Lockout,
-    LockoutPhase,
-    LockoutRecord,
-    Slot,
-    Standing,
-)
+from harvester.leases import Lease, Lockout, LockoutPhase, LockoutRecord, Slot, Standing
+from harvester.model import Action, Campaign, Harvest
 from harvester.store.boot import adopt_boot
 from harvester.store.calls import KEPT_MEMORIES, LOCKOUT_RECORDS_MAX, PRUNE_EVERY_CALLS, CallBook, Window
 from harvester.store.database import Database

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from factories import no_umask
 
-from harvester.errors import ConfigError, DiskError, VerificationError
+from harvester.errors import BusyError, ConfigError, DiskError, VerificationError
 from harvester.store import database as module
 from harvester.store.database import APPLICATION_ID, SCHEMA_VERSION, Database
 
@@ -144,19 +144,35 @@ def test_broken_constraint_is_a_bug_of_ours(database: Database) -> None:
         connection.execute("INSERT INTO boots VALUES (NULL)")
 
 
-def test_L_04_file_held_by_another_process_is_a_disk_error(
+def test_L_04_file_held_by_another_process_is_no_trouble_of_the_disk(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who cannot get at the file within the waiting time is told what holds it, not shown a stack trace."""
+    """Who cannot get at the file in time is told that another process holds it, with exit 5, and can write after it."""
     monkeypatch.setattr(module, "BUSY_WAIT_S", 0.0)
 
-    with (
-        closing(Database(tmp_path / "ledger.sqlite")) as impatient,
-        database.writing(database.durable),
-        pytest.raises(DiskError, match="locked"),
-        impatient.writing(impatient.durable),
-    ):
-        pass
+    with closing(Database(tmp_path / "ledger.sqlite")) as impatient:
+        with (
+            database.writing(database.durable),
+            pytest.raises(BusyError, match=r"ledger\.sqlite: another process has held the ledger") as caught,
+            impatient.writing(impatient.durable),
+        ):
+            pass
+        with impatient.writing(impatient.durable) as connection:
+            connection.execute("INSERT INTO boots VALUES ('boot-1')")
+
+    assert caught.value.exit_code == 5
+    assert "let it go on or end it" in caught.value.remedy
+    assert boots(database.durable) == ["boot-1"]
+
+
+def test_D_04_file_that_cannot_be_written_is_trouble_of_the_disk(database: Database) -> None:
+    """Every other refusal of SQLite stays one of the disk, with what to look at."""
+    database.durable.execute("PRAGMA query_only = ON")
+
+    with pytest.raises(DiskError, match="readonly") as caught, database.writing(database.durable) as connection:
+        connection.execute("INSERT INTO boots VALUES ('lost')")
+
+    assert caught.value.exit_code == 7
 
 
 def test_both_connections_see_one_file(database: Database) -> None:

@@ -1,11 +1,12 @@
 """Whole lives of jobs in the ledger: random runs and crashes, against a model that obeys `model.TRANSITIONS`."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from factories import DATE, stored_page
+from factories import DATE, delay, stored_page
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -24,7 +25,7 @@ from harvester.store.ledger import Ledger
 PARTITION = Published("recipients/a.jsonl", rows=3, bytes=30, sha256="ab" * 32)
 FAILED = GivenUp(JobState.FAILED, "2000", "no such list")
 SKIPPED = GivenUp(JobState.SKIPPED, "6601", "no A/B test")
-END_STATES = (JobState.DONE, JobState.SKIPPED, JobState.FAILED)
+END_STATES = (JobState.DONE, JobState.PARTIAL, JobState.SKIPPED, JobState.FAILED)
 
 
 class JobLife(RuleBasedStateMachine):
@@ -82,14 +83,15 @@ class JobLife(RuleBasedStateMachine):
     @rule(data=st.data())
     def publish(self, data: st.DataObject) -> None:
         job = data.draw(st.sampled_from(self.running()))
-        self.ledger.commit([], [], [(job, PARTITION)], wall_s=0.0)
-        self.states[self.known(job)] = JobState.DONE
+        partition = data.draw(st.sampled_from([PARTITION, replace(PARTITION, unreadable_rows=1)]))
+        self.ledger.commit([], [], [(job, partition)], wall_s=0.0)
+        self.states[self.known(job)] = partition.state
 
     @precondition(has_running)
     @rule(data=st.data())
     def postpone(self, data: st.DataObject) -> None:
         job = data.draw(st.sampled_from(self.running()))
-        self.ledger.postpone(job, 0.0, 1, "again")
+        self.ledger.postpone(job, delay())
         self.states[self.known(job)] = JobState.PENDING
 
     @precondition(has_running)

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from factories import DATE, HandClock, stored_page
+from factories import DATE, HandClock, delay, stored_page
 
+from harvester.leases import Lease, Slot
 from harvester.model import (
     BROKEN_PAGING,
     TRANSITIONS,
@@ -20,9 +21,7 @@ from harvester.model import (
     Harvest,
     Job,
     JobState,
-    Lease,
     Published,
-    Slot,
 )
 from harvester.store.boot import adopt_boot
 from harvester.store.calls import CallBook, Window
@@ -77,6 +76,8 @@ def bring_to(state: JobState, ledger: Ledger, harvest: Harvest) -> Job:
             ledger.release(harvest)
         case JobState.DONE:
             ledger.commit([], [], [(job, PARTITION)], wall_s=0.0)
+        case JobState.PARTIAL:
+            ledger.commit([], [], [(job, replace(PARTITION, unreadable_rows=1))], wall_s=0.0)
         case JobState.SKIPPED | JobState.FAILED:
             ledger.give_up(job, GivenUp(state, "1", "because"))
         case JobState.RUNNING:
@@ -91,7 +92,7 @@ def bring_to(state: JobState, ledger: Ledger, harvest: Harvest) -> Job:
 def test_job_moves_along_the_table_and_no_other_way(
     ledger: Ledger, harvest: Harvest, before: JobState, after: JobState
 ) -> None:
-    """Of all 25 pairs of states exactly those of TRANSITIONS are moves; any other is refused and changes nothing."""
+    """Of all 36 pairs of states exactly those of TRANSITIONS are moves; any other is refused and changes nothing."""
     plan(ledger, harvest, "k")
     job = bring_to(before, ledger, harvest)
 
@@ -246,7 +247,7 @@ def test_commit_is_all_or_nothing(ledger: Ledger, harvest: Harvest) -> None:
 def test_committed_page_forgives_the_attempts_before(ledger: Ledger, harvest: Harvest) -> None:
     """Attempts are counted for one page: the next one starts anew."""
     plan(ledger, harvest, "k")
-    ledger.postpone(claim_one(ledger, harvest), 0.0, 3, "timeout")
+    ledger.postpone(claim_one(ledger, harvest), delay(attempts=3))
     (claimed,) = ledger.claim(harvest, 1, now_s=0.0)
 
     ledger.commit([(claimed.job, stored_page())], [], [], wall_s=0.0)
@@ -258,7 +259,7 @@ def test_committed_page_forgives_the_attempts_before(ledger: Ledger, harvest: Ha
 def test_done_job_shows_its_partition(ledger: Ledger, harvest: Harvest) -> None:
     """What was published stands in the report and in the totals, and nothing of an earlier failure."""
     plan(ledger, harvest, "k")
-    ledger.postpone(claim_one(ledger, harvest), 0.0, 1, "timeout")
+    ledger.postpone(claim_one(ledger, harvest), delay())
     job = claim_one(ledger, harvest)
 
     ledger.commit([], [(job, "short page")], [(job, PARTITION)], wall_s=5.0)
@@ -286,7 +287,7 @@ def test_restart_forgets_the_pages_of_one_job(ledger: Ledger, harvest: Harvest) 
 def test_postponed_job_is_not_due_before_its_time(ledger: Ledger, harvest: Harvest) -> None:
     """A postponed job is claimed from its moment on, and the next moment is known."""
     plan(ledger, harvest, "k")
-    ledger.postpone(claim_one(ledger, harvest), 50.0, 1, "timeout")
+    ledger.postpone(claim_one(ledger, harvest), delay(50.0))
 
     assert ledger.claim(harvest, 1, now_s=49.9) == []
     assert ledger.next_due_s(harvest) == 50.0
@@ -368,7 +369,7 @@ def test_R_12_another_boot_makes_postponed_jobs_due(database: Database, ledger: 
     clock = HandClock()
     adopt_boot(database, clock)
     plan(ledger, harvest, "k")
-    ledger.postpone(claim_one(ledger, harvest), 1e9, 2, "timeout")
+    ledger.postpone(claim_one(ledger, harvest), delay(1e9, 2))
     assert ledger.boot_id() == "boot-1"
 
     clock.boot_id = "boot-2"

@@ -5,6 +5,7 @@ import json
 import stat
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,20 @@ import pytest
 from factories import DATE, no_umask, stored_page
 
 from harvester import __version__
-from harvester.model import Action, Campaign, Discovery, GivenUp, Harvest, Job, JobState
+from harvester.model import (
+    Action,
+    Campaign,
+    Contents,
+    Counters,
+    Discovery,
+    GivenUp,
+    Harvest,
+    Job,
+    JobState,
+    Published,
+)
+from harvester.store.campaign_notes import CampaignNotes
+from harvester.store.counters import CounterBook
 from harvester.store.database import Database
 from harvester.store.ledger import Ledger
 from harvester.store.manifest import MANIFEST_VERSION, write_manifest
@@ -43,7 +57,7 @@ def publish(ledger: Ledger, output: Path, job: Job, content: bytes) -> None:
     parts.cut(job, 0, b"")
     parts.append(job, content)
     ledger.commit([(job, stored_page(content=content))], [(job, "short page")], [], wall_s=0.0)
-    ledger.commit([], [], [(job, parts.publish([(job, content.count(b"\n"))])[0])], wall_s=0.0)
+    ledger.commit([], [], [(job, parts.publish([Contents(job, content.count(b"\n"))])[0])], wall_s=0.0)
 
 
 def written(output: Path, ledger: Ledger, harvest: Harvest) -> dict[str, Any]:
@@ -75,16 +89,17 @@ def test_head_of_the_manifest(tmp_path: Path, ledger: Ledger, harvest: Harvest) 
     """The head names the date, the run and the version, and counts the jobs of every state."""
     manifest = written(tmp_path, ledger, harvest)
 
-    del manifest["jobs"]
+    del manifest["jobs"], manifest["campaigns"]
     assert manifest == {
         "manifest_version": MANIFEST_VERSION,
         "account": "acme",
         "date": "2026-03-14",
         "state": "partial",
+        "discovery": "none",
         "written_at": WRITTEN_AT,
         "harvester_version": __version__,
         "run_id": "run-1",
-        "jobs_by_state": {"pending": 2, "running": 0, "done": 0, "skipped": 0, "failed": 0},
+        "jobs_by_state": dict.fromkeys(JobState, 0) | {"pending": 2},
         "rows": 0,
         "bytes": 0,
         "calls": 0,
@@ -95,7 +110,7 @@ def test_manifest_holds_one_job_a_line(tmp_path: Path, ledger: Ledger, harvest: 
     """Line tools can take jobs out of it."""
     path = write_manifest(tmp_path, ledger, harvest, WRITTEN_AT)
 
-    lines = path.read_bytes().removesuffix(b"\n]}\n").split(b"\n")[2:]
+    lines = path.read_bytes().partition(b"\n],\n")[0].split(b"\n")[2:]
     assert [json.loads(line.removesuffix(b","))["campaign_key"] for line in lines] == ["k1", "k2"]
 
 
@@ -133,6 +148,66 @@ def test_P2_half_a_listing_is_never_complete(tmp_path: Path, ledger: Ledger, har
 
     assert written(tmp_path, ledger, harvest)["state"] == "partial"
     assert not is_success(tmp_path)
+
+
+def test_P4_a_refresh_that_fails_keeps_the_old_partition_listed(
+    tmp_path: Path, ledger: Ledger, harvest: Harvest
+) -> None:
+    """The file stays until a new one takes its place, so its entry does as well, under the state of the new try."""
+    for job in claim(ledger, harvest):
+        publish(ledger, tmp_path, job, b"one\n")
+    ledger.requeue(harvest, [JobState.DONE])
+    first, second = claim(ledger, harvest)
+    ledger.give_up(first, GivenUp(JobState.FAILED, "2000", "no such list"))
+    publish(ledger, tmp_path, second, b"two\nthree\n")
+
+    manifest = written(tmp_path, ledger, harvest)
+
+    failed, done = manifest["jobs"]
+    assert (failed["state"], failed["rows"], failed["sha256"]) == ("failed", 1, hashlib.sha256(b"one\n").hexdigest())
+    assert (tmp_path / failed["path"]).read_bytes() == b"one\n"
+    assert (done["state"], done["rows"], manifest["rows"]) == ("done", 2, 3)
+    assert not is_success(tmp_path)
+
+
+def test_P2_what_is_doubtful_stands_in_the_entry(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """Duplicates, a set that moved, and the replies in quarantine, each where it can be found."""
+    first, second = claim(ledger, harvest)
+    page = replace(stored_page(count=3, content=b"x\n"), duplicates=1, unreadable_rows=1, is_shifted=True)
+    ledger.commit([(first, page)], [(first, "short page")], [], wall_s=0.0)
+    ledger.commit([], [], [(first, Published("a/path", 1, 2, "00", unreadable_rows=1))], wall_s=0.0)
+    publish(ledger, tmp_path, second, b"two\n")
+
+    partial, done = written(tmp_path, ledger, harvest)["jobs"]
+
+    assert (partial["state"], partial["consistency"]) == ("partial", "shifted")
+    assert (partial["duplicates"], partial["unreadable_rows"]) == (1, 1)
+    assert partial["quarantine"] == [
+        f"_quarantine/account=acme/dt={DATE.isoformat()}/action=sentcontacts/k1.from-1.reply"
+    ]
+    assert (done["consistency"], done["quarantine"], done["verdict"], done["counter"]) == ("steady", [], None, None)
+    assert not is_success(tmp_path)
+
+
+def test_campaigns_stand_a_line_each_with_what_is_known(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """Counters and what XML says of a campaign follow the jobs; a campaign of which nothing is known is left out."""
+    first, _ = claim(ledger, harvest)
+    CampaignNotes(ledger.database).note_details(first, {"campaign_name": "Spring"})
+    book = CounterBook(ledger.database, "run-1")
+    (campaign_id, _), _ = book.uncounted(harvest, 0, 10)
+    book.note(harvest, campaign_id, Counters({Action.SENT: 12}))
+
+    path = write_manifest(tmp_path, ledger, harvest, WRITTEN_AT)
+
+    line = path.read_bytes().partition(b'"campaigns": [\n')[2].removesuffix(b"\n]}\n")
+    assert json.loads(line) == {
+        "campaign_key": "k1",
+        "counters": {"sentcontacts": 12},
+        "counters_code": "0",
+        "broken_laws": {},
+        "laws_unchecked": None,
+        "details": {"campaign_name": "Spring"},
+    }
 
 
 def test_success_is_taken_back(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:

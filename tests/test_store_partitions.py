@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harvester.errors import DiskError
-from harvester.model import Action, Job, Published, StoredPage
+from harvester.model import Action, Contents, Job, Published, StoredPage
 from harvester.store.partitions import Compression, Partitions, file_stem
 
 if sys.version_info >= (3, 14):
@@ -50,7 +50,7 @@ def part_path(output: Path) -> Path:
 
 
 def publish(parts: Partitions, of: Job, rows: int) -> Published:
-    (published,) = parts.publish([(of, rows)])
+    (published,) = parts.publish([Contents(of, rows)])
     return published
 
 
@@ -281,7 +281,7 @@ def test_jobs_have_parts_and_partitions_of_their_own(tmp_path: Path, parts: Part
         parts.cut(each, 0, b"")
         parts.append(each, b"job %d\n" % each.id)
 
-    published = parts.publish([(each, 1) for each in jobs])
+    published = parts.publish([Contents(each, 1) for each in jobs])
 
     assert [(tmp_path / each.path).read_bytes() for each in published] == [b"job %d\n" % each.id for each in jobs]
 
@@ -292,14 +292,14 @@ def test_D_11_partition_is_adopted_after_the_rename(tmp_path: Path, parts: Parti
     cut_to(parts, page)
     published = publish(parts, JOB, 1)
 
-    assert Partitions(tmp_path, Compression.NONE).adopt(JOB, page, 1) == published
+    assert Partitions(tmp_path, Compression.NONE).adopt(Contents(JOB, 1), page) == published
 
 
 def test_D_11_nothing_is_adopted_before_the_rename(parts: Partitions) -> None:
     """While the part is there its publishing is still to be done."""
     page = committed(parts, JOB, b"one\n")
 
-    assert parts.adopt(JOB, page, 1) is None
+    assert parts.adopt(Contents(JOB, 1), page) is None
 
 
 def test_D_11_old_partition_is_not_adopted_while_the_new_part_is_there(parts: Partitions) -> None:
@@ -308,7 +308,7 @@ def test_D_11_old_partition_is_not_adopted_while_the_new_part_is_there(parts: Pa
     publish(parts, JOB, 1)
     page = committed(parts, JOB, b"new\n")
 
-    assert parts.adopt(JOB, page, 1) is None
+    assert parts.adopt(Contents(JOB, 1), page) is None
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_D_10_changed_partition_is_not_adopted(tmp_path: Path, parts: Partitions
     path = tmp_path / publish(parts, JOB, 1).path
     path.write_bytes(found)
 
-    assert parts.adopt(JOB, page, 1) is None
+    assert parts.adopt(Contents(JOB, 1), page) is None
     assert path.read_bytes() == found
 
 
@@ -387,7 +387,7 @@ def test_S_07_symbolic_link_at_the_partition_is_replaced_not_followed(tmp_path: 
     place.symlink_to(target)
 
     with pytest.raises(DiskError, match="symbolic link"):
-        parts.adopt(JOB, stored_page(content=b"one\n"), 1)
+        parts.adopt(Contents(JOB, 1), stored_page(content=b"one\n"))
     cut_to(parts, committed(parts, JOB, b"new\n"))
     publish(parts, JOB, 1)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from factories import DATE, HandClock, inline, rows
+from factories import DATE, HandClock, facts, inline
 
-from harvester.engine.paging import rows_digest
+from harvester.engine.framing import FramedPage
 from harvester.engine.ports import Offload
 from harvester.engine.writer import Closing, LastWord, NewPage, Writer
 from harvester.errors import DiskError
-from harvester.model import Action, Campaign, Harvest, Job, JobState, Published, StoredPage
+from harvester.model import Action, Campaign, Contents, Harvest, Job, JobState, Published, StoredPage
 from harvester.store.database import Database
 from harvester.store.ledger import Ledger
 from harvester.store.partitions import Compression, Partitions
@@ -55,7 +55,7 @@ class WatchedParts(Partitions):
             raise DiskError("no space left on device")
         super().sync(jobs)
 
-    def publish(self, finished: Sequence[tuple[Job, int]]) -> list[Published]:
+    def publish(self, finished: Sequence[Contents]) -> list[Published]:
         self.steps.append(f"publish {len(finished)}")
         return super().publish(finished)
 
@@ -104,9 +104,11 @@ async def at_work(writer: Writer) -> AsyncIterator[None]:
             await task
 
 
-def new_page(job: Job, *, number: int = 1, ending: str | None = None) -> NewPage:
-    page = rows(number, 1)
-    return NewPage(job, b"row %d\n" % number, number, number, 1, rows_digest(page), ending)
+def new_page(
+    job: Job, *, number: int = 1, ending: str | None = None, reply: bytes = b"", **flaws: object
+) -> NewPage:
+    page = FramedPage(facts(number, 1, **flaws), b"row %d\n" % number, frozenset(), reply, {})
+    return NewPage(job, page, number, number, ending)
 
 
 async def test_order_is_durable_on_return(desk: Desk) -> None:
@@ -138,7 +140,7 @@ async def test_data_goes_first_and_then_the_word_for_it(desk: Desk) -> None:
         await asyncio.gather(
             desk.writer.carry_out(new_page(second)),
             desk.writer.carry_out(LastWord(third, "code 6303")),
-            desk.writer.carry_out(Closing(first, 1)),
+            desk.writer.carry_out(Closing(Contents(first, 1))),
         )
 
     assert desk.steps == ["sync 1", "publish 1", "commit 1 pages, 1 endings, 1 partitions"]
@@ -150,9 +152,9 @@ async def test_closing_returns_its_own_partition(desk: Desk) -> None:
     async with at_work(desk.writer):
         await asyncio.gather(*(desk.writer.carry_out(new_page(job)) for job in (first, second)))
         results = await asyncio.gather(
-            desk.writer.carry_out(Closing(first, 1)),
+            desk.writer.carry_out(Closing(Contents(first, 1))),
             desk.writer.carry_out(new_page(others[0])),
-            desk.writer.carry_out(Closing(second, 1)),
+            desk.writer.carry_out(Closing(Contents(second, 1))),
         )
 
     assert [result.path if result else None for result in results] == [

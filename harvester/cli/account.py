@@ -7,13 +7,15 @@ from functools import partial
 from pathlib import Path
 
 from harvester.cli.ending import most_urgent
+from harvester.cli.proving import check_laws, judge, tell
 from harvester.cli.selection import Selection
 from harvester.cli.workshop import CAMPAIGNS, AccountBench, Store
 from harvester.engine.discovery import sent_campaigns
-from harvester.engine.harvest import Tools
+from harvester.engine.tools import Tools
 from harvester.errors import BusyError, DiskError, HarvestError, StoppedError
 from harvester.events import CampaignsDiscovered, HarvestFinished, HarvestStarted, PartitionsMissing
 from harvester.model import Campaign, Discovery, Harvest, JobState
+from harvester.store.counters import CounterBook
 from harvester.store.lock import exclusive
 from harvester.store.manifest import withdraw, write_manifest
 
@@ -56,9 +58,23 @@ async def harvest_account(bench: AccountBench, selection: Selection, output: Pat
 async def _harvest(bench: AccountBench, selection: Selection, output: Path) -> None:
     store, tools = bench.store, bench.tools
     harvest = await tools.offload_disk(partial(store.ledger.open_harvest, bench.name, selection.date))
+    is_counted = selection.keys is None and bench.settings.harvest.counters
     await _plan(bench, selection, harvest, output)
-    offset_ms = await tools.offload_disk(partial(store.servers.sent_time_offset_ms, bench.name))
-    await bench.harvest(harvest, offset_ms).run()
+    await _work_through(bench, harvest, is_counted=is_counted)
+    if await judge(bench, harvest, is_counted=is_counted):
+        await _work_through(bench, harvest, is_counted=is_counted)
+        await judge(bench, harvest, is_counted=is_counted)
+    await tell(bench, harvest)
+    await check_laws(bench, harvest, output)
+
+
+async def _work_through(bench: AccountBench, harvest: Harvest, *, is_counted: bool) -> None:
+    """Carry out the pending jobs, and beside them ask how many rows there should be."""
+    offset_ms = await bench.tools.offload_disk(partial(bench.store.servers.sent_time_offset_ms, bench.name))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bench.harvest(harvest, offset_ms).run(), name=f"{bench.name}-harvest")
+        if is_counted:
+            group.create_task(bench.counting(harvest).run(), name=f"{bench.name}-counting")
 
 
 async def _trouble_of(work: Awaitable[None]) -> HarvestError | None:
@@ -94,7 +110,9 @@ def _leaves(group: BaseExceptionGroup[HarvestError]) -> Iterator[HarvestError]:
 async def _plan(bench: AccountBench, selection: Selection, harvest: Harvest, output: Path) -> None:
     """See that the ledger holds this run's plan, and send back what is to be tried again."""
     store, tools = bench.store, bench.tools
-    again = (JobState.FAILED, JobState.DONE, JobState.SKIPPED) if selection.is_refresh else (JobState.FAILED,)
+    again = [JobState.FAILED, JobState.PARTIAL]
+    if selection.is_refresh:
+        again += [JobState.DONE, JobState.SKIPPED]
     await tools.offload_disk(partial(store.ledger.release, harvest))
     if selection.keys is None:
         await _discover(bench, selection, harvest)
@@ -104,6 +122,8 @@ async def _plan(bench: AccountBench, selection: Selection, harvest: Harvest, out
         tools.emit(PartitionsMissing(bench.name, harvest.date.isoformat(), missing))
     counts = await tools.offload_disk(partial(store.ledger.counts, harvest, is_plan_only=True))
     if counts[JobState.PENDING]:
+        counters = CounterBook(store.database, store.ledger.run_id)
+        await tools.offload_disk(partial(counters.renew, harvest, is_all=selection.is_refresh))
         await tools.offload_disk(partial(_withdraw, store, tools, harvest, output))
     else:
         await _leave_to_others(bench, harvest)
@@ -179,5 +199,6 @@ def _close(store: Store, tools: Tools, account: str, date: dt.date, output: Path
             open=counts[JobState.PENDING],
             rows=rows,
             calls=calls,
+            partial=counts[JobState.PARTIAL],
         )
     )

@@ -16,7 +16,8 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from harvester.cli.run import Manner, program, run
+from harvester.cli.resuming import program
+from harvester.cli.run import Manner, run
 from harvester.cli.selection import keys_of, select
 from harvester.cli.workshop import OnLockout
 from harvester.config import load

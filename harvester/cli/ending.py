@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from signal import Signals
 
+from harvester.cli.remarks import remarks_on, verdicts_of
+from harvester.cli.resuming import SIGNAL_BASE
 from harvester.cli.selection import Selection
 from harvester.errors import URGENCY, BusyError, DiskError, HarvestError, StoppedError, VerificationError
 from harvester.model import Discovery, Harvest, JobState
@@ -14,7 +16,6 @@ from harvester.store.ledger import Ledger
 
 EXIT_PARTIAL = 3
 EXIT_CREDENTIALS = 4
-SIGNAL_BASE = 128
 
 PRIVILEGE_CODES = frozenset({"6607", "6601"})
 """If these are all that an account ever answers, it is the account that lacks the privilege, not a campaign."""
@@ -31,6 +32,10 @@ WORDS = {
     DiskError.exit_code: "the disk refuses",
     StoppedError.exit_code: "stopped, resumable",
 }
+
+
+UNREADABLE = "partial: some rows could not be read, the rest is complete"
+"""In the place of the words for `EXIT_PARTIAL` where no job failed."""
 
 
 @dataclass(slots=True)
@@ -64,7 +69,7 @@ def summarise(ending: Ending, selection: Selection, ledger: Ledger, calls_by_acc
     return RunSummary(
         run_id=ledger.run_id,
         exit_code=exit_code,
-        outcome=WORDS.get(exit_code, "stopped, resumable" if ending.signal else "failed"),
+        outcome=_outcome(exit_code, accounts, is_stopped=ending.signal is not None),
         accounts=accounts,
         seconds=0.0,
         output="",
@@ -72,6 +77,12 @@ def summarise(ending: Ending, selection: Selection, ledger: Ledger, calls_by_acc
         remedy=(trouble.remedy or None) if trouble else None,
         resume_at=max((moment for moment in moments if moment is not None), default=None),
     )
+
+
+def _outcome(exit_code: int, accounts: Iterable[AccountSummary], *, is_stopped: bool) -> str:
+    if exit_code == EXIT_PARTIAL and not any(account.jobs[JobState.FAILED] for account in accounts):
+        return UNREADABLE
+    return WORDS.get(exit_code, "stopped, resumable" if is_stopped else "failed")
 
 
 def exit_code_of(ending: Ending, accounts: Iterable[AccountSummary], *, is_listing_cut_off: bool = False) -> int:
@@ -89,7 +100,8 @@ def exit_code_of(ending: Ending, accounts: Iterable[AccountSummary], *, is_listi
         return StoppedError.exit_code
     if any(_lacks_privilege(account) for account in accounts):
         return EXIT_CREDENTIALS
-    return EXIT_PARTIAL if any(account.jobs[JobState.FAILED] for account in accounts) else 0
+    is_partial = any(account.jobs[JobState.FAILED] or account.jobs[JobState.PARTIAL] for account in accounts)
+    return EXIT_PARTIAL if is_partial else 0
 
 
 def most_urgent(troubles: Sequence[HarvestError]) -> HarvestError | None:
@@ -118,6 +130,8 @@ def _account_summary(ledger: Ledger, harvest: Harvest, calls: int) -> AccountSum
         bytes=size_bytes,
         calls=calls,
         not_done=tuple(problems(ledger.jobs(harvest, JobState.FAILED))),
+        verdicts=verdicts_of(ledger, harvest, is_plan_only=True),
+        remarks=tuple(remarks_on(ledger, harvest)),
     )
 
 

@@ -8,12 +8,16 @@ from typing import Any, NoReturn
 import click
 
 from harvester import __version__
+from harvester.cli.resuming import end_at_once_on_signals
 from harvester.errors import HarvestError
 
 COMMANDS = {
     "run": "Harvest every recipient of the configured campaigns.",
     "status": "Show what is done, running, waiting and failed, and the budget.",
     "budget": "Show the calls used and free, the lockout, and the last lockouts.",
+    "explain": "Show why a campaign's partitions are as they are.",
+    "verify": "Read the files again, and hold them against manifest and ledger.",
+    "schema": "Print the JSON Schema of a record.",
     "demo": "Harvest a simulated account over real HTTP, on loopback.",
     "simulate": "Serve a Zoho Campaigns to practise on.",
 }
@@ -62,6 +66,8 @@ def harvester() -> None:
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit; expected errors are one clear sentence on stderr."""
     os.umask(PRIVATE_UMASK)
+    if argv is None and sys.argv[1:2] == ["run"]:
+        end_at_once_on_signals()
     _replace_closed_streams()
     try:
         result: Any = harvester.main(argv, prog_name="harvester", standalone_mode=False)

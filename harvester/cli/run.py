@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import shlex
-import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -16,12 +14,13 @@ import click
 
 from harvester.cli.account import harvest_accounts
 from harvester.cli.ending import Ending, summarise
+from harvester.cli.resuming import SIGNALS, resume_command
 from harvester.cli.selection import Selection, keys_of, select
 from harvester.cli.workshop import AccountBench, OnLockout, Store, open_store, open_tools, this_machine
 from harvester.clock import SystemClock
 from harvester.config import load
-from harvester.engine.harvest import Tools
 from harvester.engine.stop import Stop
+from harvester.engine.tools import Tools
 from harvester.events import DrainStarted, Emit
 from harvester.model import Action
 from harvester.report.live import choose
@@ -35,8 +34,6 @@ from harvester.zoho.api import Http
 CONFIG = "config.toml"
 PLAN_WAIT_S = 60.0
 """How long a run waits for another one that is planning: 100,000 campaigns take some ten seconds."""
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @click.command(name="run")
@@ -73,7 +70,7 @@ def command(config_path: Path, *, is_json: bool, is_verbose: bool, on_lockout: s
     settings = load(config_path)
     keys = keys_of(settings, flags.pop("campaigns"), flags.pop("campaigns_file"))
     selection = select(settings, keys, **flags)
-    manner = Manner(OnLockout(on_lockout), resume_command=_command_line(selection), is_verbose=is_verbose)
+    manner = Manner(OnLockout(on_lockout), resume_command=resume_command(selection.date), is_verbose=is_verbose)
     summary = run(settings, selection, manner)
     quiet(sys.stderr).writelines(f"{line}\n" for line in sentences(summary))
     if is_json:
@@ -160,24 +157,12 @@ def _signals(stop: Stop, tools: Tools, accounts: tuple[str, ...], ending: Ending
         for account in accounts:
             tools.emit(DrainStarted(account, f"{number.name}: finishing the calls under way; once more stops at once"))
 
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     for number in SIGNALS:
         loop.add_signal_handler(number, heard, number)
     try:
         yield
     finally:
-        for number in SIGNALS:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
-
-
-def _command_line(selection: Selection) -> str:
-    """Return the command that goes on, as it can be typed on any day."""
-    date = () if any(word.startswith("--as-of") for word in sys.argv) else ("--as-of", selection.date.isoformat())
-    return shlex.join([program(), *sys.argv[1:], *date])
-
-
-def program() -> str:
-    """Return how this program is called from here: by its name where that is on the path."""
-    typed = Path(sys.argv[0])
-    if typed.name != "harvester" or shutil.which("harvester"):
-        return "harvester"
-    return os.path.relpath(typed)
+            signal.signal(number, handler)

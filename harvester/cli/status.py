@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from harvester.cli.ending import problems
-from harvester.cli.workshop import CAMPAIGNS, LEDGER_FILE, RECIPIENTS, quota_of
+from harvester.cli.remarks import verdicts_of
+from harvester.cli.workshop import ENDPOINTS, LEDGER_FILE, quota_of
 from harvester.clock import SystemClock
 from harvester.config import load
 from harvester.engine import lockout as breaker
@@ -59,7 +60,7 @@ def show(status: Status, *, is_json: bool) -> None:
 
 
 @contextmanager
-def reading(settings: Settings) -> Iterator["Reader"]:
+def opened(settings: Settings) -> Iterator[Database]:
     """Open the ledger to look at it.
 
     Raises:
@@ -71,9 +72,16 @@ def reading(settings: Settings) -> Iterator["Reader"]:
     database = Database(path)
     try:
         with database.refusals():
-            yield Reader(settings, database)
+            yield database
     finally:
         database.close()
+
+
+@contextmanager
+def reading(settings: Settings) -> Iterator["Reader"]:
+    """Open the ledger to look at it, as above."""
+    with opened(settings) as database:
+        yield Reader(settings, database)
 
 
 class Reader:
@@ -113,7 +121,7 @@ class Reader:
         )
 
     def _endpoints(self) -> Iterator[tuple[str, str]]:
-        return ((account, endpoint) for account in self._settings.accounts for endpoint in (RECIPIENTS, CAMPAIGNS))
+        return ((account, endpoint) for account in self._settings.accounts for endpoint in ENDPOINTS)
 
     def _book(self, account: str, endpoint: str) -> CallBook:
         window = Window(account, endpoint, quota_of(self._settings).memory_s)
@@ -130,6 +138,7 @@ class Reader:
             bytes=size_bytes,
             calls=calls,
             problems=tuple(problems(self._ledger.jobs(harvest, JobState.FAILED))),
+            verdicts=verdicts_of(self._ledger, harvest, is_plan_only=False),
             waiting=tuple(
                 Waiting(
                     job.campaign_key, job.action, max(0.0, job.not_before_s - now_s), job.attempts, job.reason or ""

@@ -1,6 +1,7 @@
 """Builds the objects of a run from the settings and lays the connections between the rooms."""
 
 import asyncio
+import json
 import random
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -16,16 +17,20 @@ from harvester.clock import Clock, SystemClock
 from harvester.engine.admission import Admission, Quota
 from harvester.engine.budget import Budget, BudgetRules
 from harvester.engine.caller import Caller, Weather
-from harvester.engine.harvest import AccountHarvest, Pace, Tools
-from harvester.engine.ports import Offload, Render
+from harvester.engine.counting import Counting, ReportDesk
+from harvester.engine.harvest import AccountHarvest
+from harvester.engine.ports import Offload
 from harvester.engine.retry import Backoff
 from harvester.engine.stop import Stop
+from harvester.engine.tools import Pace, Tools
 from harvester.engine.writer import Writer
 from harvester.events import Emit, Event, LockoutOpened
 from harvester.model import Harvest, Job, Row
 from harvester.settings import AccountSettings, BudgetSettings, Settings
 from harvester.store.boot import adopt_boot
 from harvester.store.calls import CallBook, Window
+from harvester.store.campaign_notes import CampaignNotes
+from harvester.store.counters import CounterBook
 from harvester.store.database import Database
 from harvester.store.ledger import Ledger, new_run_id
 from harvester.store.lock import at_work, runs_at_work
@@ -33,7 +38,7 @@ from harvester.store.partitions import Compression, Partitions
 from harvester.store.servers import Servers
 from harvester.zoho.auth import Credentials, Tokens, TokenSettings
 from harvester.zoho.client import ClientSettings, ZohoClient
-from harvester.zoho.contacts import RecordContext, lines
+from harvester.zoho.contacts import RecordContext, contact_identity, identity_of_record, lines
 from harvester.zoho.data_centers import DATA_CENTERS
 from harvester.zoho.lockout import LockoutSigns
 from harvester.zoho.wire import Transport
@@ -41,6 +46,8 @@ from harvester.zoho.wire import Transport
 LEDGER_FILE = "ledger.sqlite"
 RECIPIENTS = "getcampaignrecipientsdata"
 CAMPAIGNS = "recentcampaigns"
+REPORTS = "campaignreports"
+ENDPOINTS = (RECIPIENTS, CAMPAIGNS, REPORTS)
 
 BACKOFF_BASE_SHARE = 1 / 300
 BACKOFF_CAP_SHARE = 1 / 5
@@ -68,6 +75,7 @@ class Store:
     database: Database
     ledger: Ledger
     servers: Servers
+    notes: CampaignNotes
     parts: Partitions
 
 
@@ -89,7 +97,7 @@ def store_of(database: Database, parts: Partitions, clock: Clock, run_id: str) -
         parts.prepare()
         with at_work(state, run_id), database.refusals():
             ledger = Ledger(database, run_id, partial(runs_at_work, state, run_id))
-            yield Store(database, ledger, Servers(database), parts)
+            yield Store(database, ledger, Servers(database), CampaignNotes(database), parts)
     finally:
         parts.close_all()
         database.close()
@@ -120,6 +128,7 @@ async def open_tools(store: Store, machine: Machine, stop: Stop, emit: Emit) -> 
     tools = Tools(
         ledger=store.ledger,
         servers=store.servers,
+        notes=store.notes,
         parts=store.parts,
         writer=writer,
         clock=machine.clock,
@@ -163,6 +172,7 @@ class AccountBench:
 
     Attributes:
         lockout: the lockout that made this account leave, if one did.
+        tools: those of the run, with a stop of the account's own.
     """
 
     def __init__(
@@ -175,7 +185,7 @@ class AccountBench:
         on_lockout: OnLockout = OnLockout.WAIT,
     ) -> None:
         self.name = name
-        self._settings = settings
+        self.settings = settings
         self.store = store
         self._on_lockout = on_lockout
         self._emit = tools.emit
@@ -187,39 +197,56 @@ class AccountBench:
         self._weather = Weather(name, period_s * PATIENCE_SHARE, self.backoff, tools.clock, tools.rng, tools.emit)
         self.client = _client(name, settings, tools, http)
         # Made before any account runs: from then on the ledger belongs to the disk thread.
-        self._callers = {endpoint: self._caller(endpoint) for endpoint in (RECIPIENTS, CAMPAIGNS)}
+        self._callers = {endpoint: self._caller(endpoint, self._weather, tools) for endpoint in (RECIPIENTS, CAMPAIGNS)}
+        # The reports prove the harvest and are none of it: their lockout and their outages stop nothing else.
+        self._report_tools = replace(tools, stop=tools.stop.child())
+        weather = Weather(name, period_s * PATIENCE_SHARE, self.backoff, tools.clock, tools.rng, _unheard)
+        self._callers[REPORTS] = self._caller(REPORTS, weather, self._report_tools)
 
     def others(self) -> dict[str, str]:
         """Return the other runs that are at work on the state folder, each with its process."""
-        return runs_at_work(self._settings.state, self.store.ledger.run_id)
+        return runs_at_work(self.settings.state, self.store.ledger.run_id)
 
     def _emit_and_watch(self, event: Event) -> None:
         self._emit(event)
-        if isinstance(event, LockoutOpened) and self._on_lockout is OnLockout.EXIT:
+        if not isinstance(event, LockoutOpened):
+            return
+        reason = f"{event.endpoint} is locked until {event.until}"
+        if event.endpoint == REPORTS:
+            self._report_tools.stop.ask(reason)
+        elif self._on_lockout is OnLockout.EXIT:
             self.lockout = event
-            self.tools.stop.ask(f"{event.endpoint} is locked until {event.until}")
+            self.tools.stop.ask(reason)
 
     def caller(self, endpoint: str) -> Caller:
         """Return the way to one endpoint, with a budget of its own."""
         return self._callers[endpoint]
 
-    def _caller(self, endpoint: str) -> Caller:
-        budget, harvest = self._settings.budget, self._settings.harvest
-        quota = quota_of(self._settings)
+    def _caller(self, endpoint: str, weather: Weather, tools: Tools) -> Caller:
+        limits, harvest = self.settings.budget, self.settings.harvest
+        quota = quota_of(self.settings)
         rules = BudgetRules(
-            self.name, endpoint, quota, budget.lock_s, harvest.call_timeout_s, harvest.late_grace_s, budget.burst_per_s
+            self.name, endpoint, quota, limits.lock_s, harvest.call_timeout_s, harvest.late_grace_s, limits.burst_per_s
         )
-        tools = self.tools
         book = CallBook(self.store.database, Window(self.name, endpoint, quota.memory_s), tools.clock)
-        return Caller(
-            Budget(rules, book, tools.clock, tools.offload_disk, tools.emit, tools.stop), self._weather, tools.stop
-        )
+        budget = Budget(rules, book, tools.clock, tools.offload_disk, tools.emit, tools.stop)
+        return Caller(budget, weather, tools.stop)
 
     def harvest(self, harvest: Harvest, offset_ms: int | None) -> AccountHarvest:
         """Return the harvest of one date, ready to run; `offset_ms` as in `RecordContext`."""
-        pace = Pace(self._settings.harvest.page_size, self._settings.harvest.concurrency, self.backoff)
-        render = _render(self.store.ledger.run_id, offset_ms, self.tools.clock)
-        return AccountHarvest(harvest, pace, self.caller(RECIPIENTS), self.client, render, self.tools)
+        settings = self.settings.harvest
+        pace = Pace(settings.page_size, settings.concurrency, settings.pages_ahead, self.backoff)
+        records = ContactRecords(self.store.ledger.run_id, offset_ms, self.tools.clock)
+        return AccountHarvest(harvest, pace, self.caller(RECIPIENTS), self.client, records, self.tools)
+
+    def counting(self, harvest: Harvest) -> Counting:
+        """Return what asks for the counters of one date, ready to run."""
+        desk = ReportDesk(self.caller(REPORTS), self.client, self.backoff, self._report_tools)
+        return Counting(harvest, desk, CounterBook(self.store.database, self.store.ledger.run_id))
+
+
+def _unheard(_: Event) -> None:
+    """Take an event that is told in another way."""
 
 
 def _client(name: str, settings: Settings, tools: Tools, http: Transport) -> ZohoClient:
@@ -233,7 +260,8 @@ def _client(name: str, settings: Settings, tools: Tools, http: Transport) -> Zoh
     token_settings = TokenSettings(name, accounts_url, settings.state, call_timeout_s, throttle_s)
     tokens = Tokens(http, credentials, token_settings, tools.clock)
     signs = lockout_signs(settings.budget)
-    client_settings = ClientSettings(api_url, settings.harvest.response_format, call_timeout_s, signs)
+    harvest = settings.harvest
+    client_settings = ClientSettings(api_url, harvest.response_format, call_timeout_s, signs, harvest.timeline)
     return ZohoClient(http, tokens, client_settings, tools.offload)
 
 
@@ -255,18 +283,38 @@ def hosts(account: AccountSettings) -> tuple[str, str]:
     return account.base_url or data_center.api_url, account.accounts_url or data_center.accounts_url
 
 
-def _render(run_id: str, offset_ms: int | None, clock: Clock) -> Render:
-    def render(job: Job, rows: Sequence[Row], first_position: int) -> bytes:
-        harvested_at = datetime.fromtimestamp(clock.wall_s(), UTC).isoformat(timespec="milliseconds")
+@dataclass(frozen=True, slots=True)
+class ContactRecords:
+    """What becomes of the rows of one account in one run.
+
+    Attributes:
+        run_id: as the records name it.
+        offset_ms: by how much the account's `sent_time` runs ahead of UTC, if known.
+        clock: the time, for `harvested_at`.
+    """
+
+    run_id: str
+    offset_ms: int | None
+    clock: Clock
+
+    def render(self, job: Job, rows: Sequence[Row], positions: Sequence[int]) -> bytes:
+        """Return the rows as records, one a line."""
+        harvested_at = datetime.fromtimestamp(self.clock.wall_s(), UTC).isoformat(timespec="milliseconds")
         context = RecordContext(
             account=job.account,
             campaign_key=job.campaign.key,
             parent_campaign_key=job.campaign.parent_key,
             action=job.action,
             harvested_at=harvested_at.replace("+00:00", "Z"),
-            run_id=run_id,
-            sent_time_offset_ms=offset_ms,
+            run_id=self.run_id,
+            sent_time_offset_ms=self.offset_ms,
         )
-        return lines(rows, first_position, context)
+        return lines(rows, positions, context)
 
-    return render
+    def identity(self, row: Row) -> str:
+        """Return by what the same contact is known again."""
+        return contact_identity(row)
+
+    def identity_of_line(self, line: bytes) -> str:
+        """Return the same of a line that was written."""
+        return identity_of_record(json.loads(line))  # orjson would round numbers beyond 64 bits

@@ -18,7 +18,8 @@ from harvester.engine.admission import Quota, free_calls, next_start_s
 from harvester.engine.ports import Calls, Offload
 from harvester.engine.stop import PAUSE_MIN_S, Stop
 from harvester.events import BudgetHeld, BudgetUsed, Emit, LockoutClosed, LockoutOpened
-from harvester.model import Failure, FailureKind, Lease, Lockout, LockoutRecord, Slot, Standing
+from harvester.leases import Lease, Lockout, LockoutRecord, Slot, Standing
+from harvester.model import Failure, FailureKind
 
 TOLD_WAIT_SHARE = 1 / 60
 """Waits shorter than this share of the period (5 s of 300) are the ordinary pace and not worth a word."""

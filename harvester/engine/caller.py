@@ -15,7 +15,7 @@ from harvester.engine.stop import Stop
 from harvester.engine.suspicion import Suspicion
 from harvester.errors import StoppedError
 from harvester.events import BudgetHeld, Emit, OutageClosed, OutageOpened
-from harvester.model import Failure, FailureKind, Job
+from harvester.model import Failure, FailureKind, Job, Page
 
 Answer = TypeVar("Answer")
 
@@ -168,5 +168,7 @@ def _code(answer: object) -> str:
             return answer.signature
         case FramedPage():
             return answer.facts.code
+        case Page():
+            return answer.code
         case _:
             return "0"

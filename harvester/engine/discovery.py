@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
-from harvester.engine import retry
+from harvester.engine.asking import Refusal, answer_to
 from harvester.engine.caller import Caller
-from harvester.engine.harvest import Tools
 from harvester.engine.ports import CampaignListing
-from harvester.engine.retry import AskAgain, Backoff, Later, Scope
+from harvester.engine.retry import Backoff, Scope
+from harvester.engine.tools import Tools
 from harvester.errors import CredentialsError, StoppedError
-from harvester.model import CampaignPage, Failure, FailureKind
+from harvester.model import CampaignPage, Failure
 
 PAGES_MAX = 10_000
 """A million campaigns at 100 a page; beyond it the listing is taken to page in circles."""
@@ -41,20 +41,9 @@ async def sent_campaigns(
 async def _page(
     account: str, caller: Caller, ask: Callable[[], Awaitable[CampaignPage | Failure]], backoff: Backoff, tools: Tools
 ) -> CampaignPage | None:
-    """Return one page of the listing, tried as often as its failures deserve; None if the run is asked to stop."""
-    attempts = tokens_refused = 0
-    while (answer := await caller.ask(ask)) is not None:
-        if isinstance(answer, CampaignPage):
-            return answer
-        tokens_refused += answer.kind is FailureKind.TOKEN
-        tries = tokens_refused if answer.kind is FailureKind.TOKEN else attempts + 1
-        match retry.decide(answer, tries, backoff, tools.rng):
-            case AskAgain():
-                continue
-            case Later() as later:
-                attempts += later.costs_attempt
-                await tools.stop.pause(later.after_s)
-            case never:
-                problem = f"{account}: the listing of campaigns: {never.reason}"
-                raise (CredentialsError if never.scope is Scope.ACCOUNT else StoppedError)(problem, answer.remedy)
-    return None
+    """Return one page of the listing; None if the run is asked to stop."""
+    answer = await answer_to(ask, caller, backoff, tools)
+    if isinstance(answer, Refusal):
+        problem = f"{account}: the listing of campaigns: {answer.reason}"
+        raise (CredentialsError if answer.scope is Scope.ACCOUNT else StoppedError)(problem, answer.failure.remedy)
+    return answer

@@ -9,7 +9,7 @@ one probe goes ahead of the others. Measured reasons: docs/budget.md.
 
 from dataclasses import replace
 
-from harvester.model import Lockout, LockoutPhase, Standing
+from harvester.leases import Lockout, LockoutPhase, Standing
 
 MARGIN_SHARE = 1 / 360
 """Added to the lock period: 5 s on 30 minutes, for a server that counts from a moment that we cannot see."""

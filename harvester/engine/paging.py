@@ -4,11 +4,15 @@ The API counts rows from 1 (`fromindex`), clamps `range` without saying so, give
 an empty page or with an error code. So the loop advances by rows received, and a short page ends a set only where
 this account's server has been seen to give longer ones; else one confirming call asks what comes after it.
 
+Sets move while they are read: contacts open, unsubscribe, are removed. So pages overlap by one row, by which a page is
+known to join on to the rows before it; where it does not, the loop goes back until it meets a row that it knows.
+
 Source: docs/api.md, sections on pages and ends.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum, auto
 from hashlib import blake2b
 
 from harvester.model import Echo, Job, Page, PageRequest, Row
@@ -16,22 +20,87 @@ from harvester.model import Echo, Job, Page, PageRequest, Row
 PAGES_MAX = 50_000
 """A set of 25 million rows at 500 a page; beyond it a server is taken to page in circles."""
 
+EXPECTED_FACTOR = 2
+SPARE_PAGES = 1_000
+"""Where a set's size is known: twice that and this many pages more is no growth but a server without an end. A set that
+was seen while it was still being sent may grow by half a million rows to the next night."""
+
+OVERLAP_PAGE_ROWS_MIN = 51
+"""The shortest page that overlaps: one row of 50 new ones is 2 % of the calls; below, counts alone must prove a job."""
+
+MOVING_OVERLAP_SHARE = 10
+"""Once a set has moved, pages overlap by a tenth: rows that go away all the time then cost a tenth of the calls, where
+going back each time would gain no more than the rows that went."""
+
+STEPS_BACK_MAX = 4
+"""Going back by 1, 2, 4 and 8 pages; a set that moved by more is taken as it comes, and called shifted."""
+
+REPEAT_ROWS_MIN = 2
+"""A page of one row can be the same as the one before it because a contact stands there twice."""
+
+IDLE_PAGES_MAX = 10
+IDLE_ROWS_MAX = 10
+"""Pages in a row, and rows in them, without a new contact: more than going back reads again; a server in a circle."""
+
 DIGEST_BYTES = 16
+
+Identity = Callable[[Row], str]
+"""By what the same contact is known again; empty for a row that names none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job has come; the ledger can rebuild it from the committed pages.
+    """How far a job has come; the ledger can rebuild it from the committed pages, but for what a page back needs.
 
     Attributes:
         next_index: the 1-based index of the next row wanted.
         pages: pages stored so far.
+        page_rows: rows received with the last of them.
         digest: of the last page stored, to notice a server that repeats itself; empty before the first.
+        last: the mark of the row before `next_index`; empty where it is not known.
+        steps_back: how often in a row the loop went back.
+        is_moving: whether it ever did: rows before the reader go away.
+        idle_pages: pages in a row that held no new contact.
+        idle_rows: the rows of these pages.
     """
 
     next_index: int = 1
     pages: int = 0
+    page_rows: int = 0
     digest: bytes = b""
+    last: str = ""
+    steps_back: int = 0
+    is_moving: bool = False
+    idle_pages: int = 0
+    idle_rows: int = 0
+
+    @property
+    def overlap_rows(self) -> int:
+        """How many rows of the page before the next one begins with."""
+        if self.page_rows < OVERLAP_PAGE_ROWS_MIN:
+            return 0
+        return self.page_rows // MOVING_OVERLAP_SHARE if self.is_moving else 1
+
+    @property
+    def from_index(self) -> int:
+        """The 1-based index at which the next page begins."""
+        if self.steps_back:
+            return max(1, self.next_index - self.page_rows * (1 << self.steps_back - 1))
+        return self.next_index - self.overlap_rows
+
+
+class Join(StrEnum):
+    """How a page joins on to the rows known before it."""
+
+    STEADY = auto()  #: where it should, or there is nothing to compare
+    MENDED = auto()  #: after going back, or within the overlap: rows before it went away, and none is missed
+    MOVED = auto()  #: too late: rows were put in before it
+    APART = auto()  #: at a row that is not known: more rows before it went away than it overlaps
+    ADRIFT = auto()  #: likewise, and going back did not help
+
+
+SHIFTED = frozenset({Join.MOVED, Join.ADRIFT})
+"""Joins after which rows may be missing that came in while the set was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +108,60 @@ class PageFacts:
     """What is to be known of a page to judge it: all but its rows.
 
     Attributes:
-        rows: how many it holds; none means that the server said so.
-        digest: of them, to notice a server that repeats itself; empty where there are none.
+        received_rows: how many it holds, unreadable ones included; none means that the server said so.
+        new_rows: how many of them are written.
+        new_contacts: how many of these name their contact.
+        duplicates: how many are dropped because their contact is known; rows that came before do not count.
+        unreadable_rows: how many could not be read; those that came before do not count.
+        join: how it joins on.
+        last: the mark of the last row, by which it is known again: its identity, else a digest; empty if unreadable.
+        digest: of the rows, to notice a server that repeats itself; empty where there are none.
         echo: what the server says it was asked.
         code: of the reply.
     """
 
-    rows: int
+    received_rows: int
+    new_rows: int
+    new_contacts: int
+    duplicates: int
+    unreadable_rows: int
+    join: Join
+    last: str
     digest: bytes
     echo: Echo
     code: str
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether rows may be missing before this page."""
+        return self.join in SHIFTED
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What a judgement may build on.
+
+    Attributes:
+        longest_rows: the longest page, in rows, that this account's server was seen to give.
+        expected_rows: how many rows the set should have; None if unknown.
+        is_doubted: whether a short page proves nothing here, because counts have shown otherwise.
+    """
+
+    longest_rows: int = 0
+    expected_rows: int | None = None
+    is_doubted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Continue:
     """Store the page; more may follow."""
+
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """Store nothing; ask for earlier rows, to meet one that is known."""
 
     progress: Progress
 
@@ -76,45 +184,179 @@ class Broken:
     reason: str
 
 
-Verdict = Continue | Finished | Broken
+Verdict = Continue | Back | Finished | Broken
 
 
 def next_request(job: Job, progress: Progress, range_rows: int) -> PageRequest:
     """Return the next call of the job, for `range_rows` rows."""
-    return PageRequest(job.campaign.key, job.action, progress.next_index, range_rows)
+    return PageRequest(job.campaign.key, job.action, progress.from_index, range_rows)
 
 
-def facts_of(page: Page) -> PageFacts:
-    """Return what is to be known of a page."""
-    digest = rows_digest(page.rows) if page.rows else b""
-    return PageFacts(len(page.rows), digest, page.echo, page.code)
+def requests_ahead(
+    request: PageRequest, progress: Progress, expected_rows: int | None, pages_ahead: int
+) -> list[PageRequest]:
+    """Return the calls that may be under way together with `request`, the next one: none where a page more is a risk.
+
+    They assume that pages stay as long as the last one; no call is made past the expected end, but for the one that a
+    full last page needs.
+    """
+    if expected_rows is None or not progress.pages or progress.steps_back or progress.page_rows > request.range_rows:
+        return []
+    stride = progress.page_rows - progress.overlap_rows
+    indices = range(request.from_index + stride, expected_rows + 1, stride)[:pages_ahead]
+    return [replace(request, from_index=index) for index in indices]
 
 
-def judge(progress: Progress, request: PageRequest, page: PageFacts, longest_rows: int) -> Verdict:
+def facts_of(
+    page: Page, request: PageRequest, progress: Progress, seen: Container[str], identity: Identity
+) -> tuple[PageFacts, Mapping[int, str]]:
+    """Return what is to be known of a page, and which of its rows are to be written: place in the page to identity.
+
+    Args:
+        page: as it came.
+        request: what was asked.
+        progress: where the job stood when it asked.
+        seen: the identities of all rows written so far.
+        identity: of a row.
+    """
+    named = dict(zip(page.places, map(identity, page.rows), strict=True))
+    join, known_rows = _join(page, named, request, progress, seen)
+    chosen = {} if join is Join.APART else _new_rows(named, known_rows, seen)
+    beyond = [] if join is Join.APART else [place for place in named if place >= known_rows]
+    facts = PageFacts(
+        received_rows=page.received_rows,
+        new_rows=len(chosen),
+        new_contacts=sum(map(bool, chosen.values())),
+        duplicates=len(beyond) - sum(place in chosen for place in beyond),
+        unreadable_rows=0 if join is Join.APART else sum(place >= known_rows for place in page.unreadable),
+        join=join,
+        last=_mark(page, named, page.received_rows - 1),
+        digest=rows_digest(page.rows) if page.rows else b"",
+        echo=page.echo,
+        code=page.code,
+    )
+    return facts, chosen
+
+
+def _new_rows(named: Mapping[int, str], known_rows: int, seen: Container[str]) -> Mapping[int, str]:
+    """Return the rows whose contacts are not known, each at its first place, in order.
+
+    A row that names nobody may be anybody's: it is kept, unless it came before.
+    """
+    fresh: set[str] = set()
+    chosen: dict[int, str] = {}
+    for place, identity in named.items():
+        if (identity not in seen and identity not in fresh) if identity else place >= known_rows:
+            fresh.add(identity)
+            chosen[place] = identity
+    return chosen
+
+
+def _mark(page: Page, named: Mapping[int, str], place: int) -> str:
+    if place not in named:
+        return ""
+    return named[place] or rows_digest([page.rows[page.places.index(place)]]).hex()
+
+
+def _join(
+    page: Page, named: Mapping[int, str], request: PageRequest, progress: Progress, seen: Container[str]
+) -> tuple[Join, int]:
+    """Return how a page joins on, and how many rows at its beginning came before."""
+    again_rows = progress.next_index - request.from_index
+    if not again_rows:
+        return Join.STEADY, 0
+    is_where_it_was = page.received_rows >= again_rows and _mark(page, named, again_rows - 1) == progress.last
+    if is_where_it_was and (progress.last or again_rows == 1):
+        return Join.MENDED if progress.steps_back else Join.STEADY, again_rows
+    known_rows = _known_rows(named, progress.last, seen)
+    if request.from_index == 1:
+        return Join.MENDED, known_rows
+    if not known_rows:
+        return Join.APART if progress.steps_back < STEPS_BACK_MAX else Join.ADRIFT, 0
+    if not progress.last:  # after a restart: any known row will do
+        known_rows = min(known_rows, again_rows)
+        return Join.MENDED if known_rows < again_rows or progress.steps_back else Join.STEADY, known_rows
+    # Where the last row itself went away, one row fewer can stand before those that follow it.
+    is_gone = progress.last not in named.values()
+    return Join.MOVED if known_rows > again_rows - is_gone else Join.MENDED, known_rows
+
+
+def _known_rows(named: Mapping[int, str], last: str, seen: Container[str]) -> int:
+    """Return how many rows at the beginning of a page came before: up to the last of them, else up to a new contact."""
+    if last in named.values() and last:
+        return next(place for place, identity in named.items() if identity == last) + 1
+    known_rows = 0
+    for place, identity in named.items():
+        if identity in seen:
+            known_rows = place + 1
+        elif identity:
+            break
+    return known_rows
+
+
+def judge(progress: Progress, request: PageRequest, page: PageFacts, trust: Trust) -> Verdict:
     """Say what a good reply means for its job.
 
     Args:
         progress: where the job stood when it asked.
         request: what was asked.
         page: what came.
-        longest_rows: the longest page, in rows, that this account's server has ever given.
+        trust: what may be built on.
     """
-    if not page.rows:
+    if page.received_rows and (reason := _nonsense(progress, page, trust)):
+        return Broken(reason)
+    if page.join is Join.APART:
+        return Back(replace(progress, steps_back=progress.steps_back + 1))
+    if not page.received_rows:
         return Finished(progress, "empty page" if page.code == "0" else f"code {page.code}")
-    if page.digest == progress.digest:
-        return Broken(f"the server repeats the page before row {progress.next_index}")
-    if progress.pages >= PAGES_MAX:
-        return Broken(f"no end after {PAGES_MAX} pages")
-    after = Progress(progress.next_index + page.rows, progress.pages + 1, page.digest)
-    if _proves_end(request, page, longest_rows):
+    after = _after(progress, request, page)
+    if after.idle_pages >= IDLE_PAGES_MAX and after.idle_rows >= IDLE_ROWS_MAX:
+        return Broken(f"the server gives known rows again and again up to row {after.next_index - 1}")
+    # A page from further back always leads on: how far it reaches says nothing.
+    advance_rows = page.received_rows if progress.steps_back else after.next_index - progress.next_index
+    if _proves_end(request, page, trust, advance_rows):
         return Finished(after, "short page")
     return Continue(after)
 
 
-def _proves_end(request: PageRequest, page: PageFacts, longest_rows: int) -> bool:
-    """Tell whether a page is short of its own accord: less than asked, than an echoed clamp, and than others were."""
+def _nonsense(progress: Progress, page: PageFacts, trust: Trust) -> str:
+    """Return why the server's pages make no sense, or nothing."""
+    is_repeat = page.digest == progress.digest and not page.new_contacts and not progress.steps_back
+    if is_repeat and page.received_rows >= REPEAT_ROWS_MIN:
+        return f"the server repeats the page before row {progress.next_index}"
+    if progress.pages >= PAGES_MAX:
+        return f"no end after {PAGES_MAX} pages"
+    if trust.expected_rows is not None:
+        rows_max = EXPECTED_FACTOR * trust.expected_rows + SPARE_PAGES * max(progress.page_rows, page.received_rows)
+        if progress.next_index > rows_max:
+            return f"no end after {progress.next_index - 1} rows, where {trust.expected_rows} were to be expected"
+    return ""
+
+
+def _after(progress: Progress, request: PageRequest, page: PageFacts) -> Progress:
+    next_index = request.from_index + page.received_rows
+    is_idle = not page.new_rows and not page.unreadable_rows
+    return Progress(
+        next_index=next_index,
+        pages=progress.pages + 1,
+        page_rows=page.received_rows,
+        digest=page.digest,
+        last=page.last,
+        is_moving=progress.is_moving or page.join in {Join.MENDED, Join.ADRIFT},
+        idle_pages=progress.idle_pages + 1 if is_idle else 0,
+        idle_rows=progress.idle_rows + page.received_rows if is_idle else 0,
+    )
+
+
+def _proves_end(request: PageRequest, page: PageFacts, trust: Trust, advance_rows: int) -> bool:
+    """Tell whether a page is short of its own accord: less than asked, than an echoed clamp, and than others were.
+
+    Where counts have shown that short pages prove nothing, only a page that ends with the row before it does.
+    """
+    if trust.is_doubted and advance_rows:
+        return False
     granted_rows = request.range_rows if page.echo.range_rows is None else page.echo.range_rows
-    return page.rows < min(request.range_rows, granted_rows, longest_rows)
+    return page.received_rows < min(request.range_rows, granted_rows, trust.longest_rows)
 
 
 def rows_digest(rows: Sequence[Row]) -> bytes:

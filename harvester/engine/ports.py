@@ -1,24 +1,24 @@
 """What the engine needs of the other rooms, as protocols; `cli` brings the real ones."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeVar
+import datetime as dt
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
+from harvester.leases import Lease, Lockout, LockoutRecord, Slot, Standing
 from harvester.model import (
     CampaignPage,
     ClaimedJob,
+    Contents,
+    Counters,
+    Delay,
     Failure,
     GivenUp,
     Harvest,
     Job,
-    Lease,
-    Lockout,
-    LockoutRecord,
     Page,
     PageRequest,
     Published,
     Row,
-    Slot,
-    Standing,
     StoredPage,
 )
 
@@ -46,11 +46,24 @@ class CampaignListing(Protocol):
         """Ask once for the campaigns from the 1-based `from_index` on."""
 
 
-class Render(Protocol):
-    """Turns rows into the lines of a partition."""
+class Reports(Protocol):
+    """The endpoint that tells a campaign's counters: each request is exactly one call on the wire."""
 
-    def __call__(self, job: Job, rows: Sequence[Row], first_position: int) -> bytes:
-        """Return a line per row; `first_position` is the first row's 1-based place in the set."""
+    async def counters(self, campaign_key: str) -> Counters | Failure:
+        """Ask once for the counters of a campaign."""
+
+
+class Records(Protocol):
+    """What becomes of rows, and how contacts are told apart."""
+
+    def render(self, job: Job, rows: Sequence[Row], positions: Sequence[int]) -> bytes:
+        """Return a line per row; `positions` are the rows' 1-based places in the set."""
+
+    def identity(self, row: Row) -> str:
+        """Return by what the same contact is known again; empty where the row names none."""
+
+    def identity_of_line(self, line: bytes) -> str:
+        """Return the same of a line that was written."""
 
 
 class JobLedger(Protocol):
@@ -66,7 +79,7 @@ class JobLedger(Protocol):
         wall_s: float,
     ) -> None: ...
     def restart(self, job: Job) -> None: ...
-    def postpone(self, job: Job, not_before_s: float, attempts: int, reason: str) -> None: ...
+    def postpone(self, job: Job, delay: Delay) -> None: ...
     def give_up(self, job: Job, end: GivenUp) -> None: ...
     def give_up_campaign(self, harvest: Harvest, jobs: Sequence[Job], end: GivenUp) -> int: ...
 
@@ -74,8 +87,27 @@ class JobLedger(Protocol):
 class ServerNotes(Protocol):
     """What an account's server has taught us."""
 
-    def longest_page_rows(self, account: str) -> int: ...
-    def learn_page_rows(self, account: str, rows: int) -> None: ...
+    def longest_page_rows(self, account: str, date: dt.date) -> int: ...
+    def learn_page_rows(self, account: str, date: dt.date, rows: int) -> None: ...
+
+
+class CampaignNotes(Protocol):
+    """What is known of the campaigns of a harvest, beside their rows."""
+
+    def expected_rows(self, job: Job) -> int | None:
+        """Return how many rows the job's set should have, by counters or by an earlier harvest; None if unknown."""
+
+    def note_details(self, job: Job, details: Mapping[str, Any]) -> None:
+        """Remember what a reply said of the job's campaign."""
+
+
+class CounterNotes(Protocol):
+    """The counters of a harvest's campaigns, as they were told."""
+
+    def uncounted(self, harvest: Harvest, after_id: int, limit: int) -> list[tuple[int, str]]: ...
+    def missing(self, harvest: Harvest) -> int: ...
+    def note(self, harvest: Harvest, campaign_id: int, counters: Counters) -> None: ...
+    def note_refusal(self, harvest: Harvest, campaign_id: int, code: str) -> None: ...
 
 
 class Parts(Protocol):
@@ -84,9 +116,11 @@ class Parts(Protocol):
     def frame(self, lines: bytes) -> bytes: ...
     def cut(self, job: Job, size_bytes: int, sha256: bytes) -> bool: ...
     def append(self, job: Job, frame: bytes) -> tuple[int, bytes]: ...
+    def lines(self, job: Job) -> Iterator[bytes]: ...
+    def quarantine(self, job: Job, from_index: int, reply: bytes) -> None: ...
     def sync(self, jobs: Sequence[Job]) -> None: ...
-    def publish(self, finished: Sequence[tuple[Job, int]]) -> list[Published]: ...
-    def adopt(self, job: Job, page: StoredPage, rows: int) -> Published | None: ...
+    def publish(self, finished: Sequence[Contents]) -> list[Published]: ...
+    def adopt(self, contents: Contents, page: StoredPage) -> Published | None: ...
     def close(self, job: Job) -> None: ...
 
 

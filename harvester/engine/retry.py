@@ -35,6 +35,11 @@ class AskAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class AskForLess:
+    """The same rows again, fewer at once: page or range were too large."""
+
+
+@dataclass(frozen=True, slots=True)
 class Later:
     """Back to pending; the next attempt is due in `after_s` seconds. `costs_attempt`: whether it counts as a try."""
 
@@ -51,7 +56,7 @@ class Never:
     is_error: bool = True
 
 
-Decision = AskAgain | Later | Never
+Decision = AskAgain | AskForLess | Later | Never
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +100,11 @@ def decide(failure: Failure, attempts: int, backoff: Backoff, rng: Random) -> De
         rng: draws the jitter.
     """
     kind = failure.kind
-    if kind in {FailureKind.LOCKED, FailureKind.NO_TOKEN}:
+    is_stale_token = kind is FailureKind.TOKEN and attempts < TOKEN_ATTEMPTS_MAX
+    if is_stale_token or kind in {FailureKind.LOCKED, FailureKind.NO_TOKEN}:
         return AskAgain()
-    if kind is FailureKind.TOKEN and attempts < TOKEN_ATTEMPTS_MAX:
-        return AskAgain()
+    if kind is FailureKind.OVERSIZE:
+        return AskForLess()
     if kind is FailureKind.UNREACHED:
         return Later(failure.retry_after_s or backoff.after_s(attempts, rng), costs_attempt=False)
     if kind in REACH:

@@ -9,21 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harvester.clock import Clock
+from harvester.engine.framing import FramedPage
 from harvester.engine.ports import JobLedger, Offload, Parts
 from harvester.errors import HarvestError
-from harvester.model import Job, Published, StoredPage
+from harvester.model import Contents, Job, Published, StoredPage
 
 
 @dataclass(frozen=True, slots=True)
 class NewPage:
-    """A page to be stored: its frame, and what `StoredPage` says of it; `ending` if it was proven last."""
+    """A page to be stored, the job's `number`-th, which begins at `from_index`; `ending` if it was proven last."""
 
     job: Job
-    frame: bytes
+    page: FramedPage
     number: int
     from_index: int
-    rows: int
-    digest: bytes
     ending: str | None
 
 
@@ -39,8 +38,7 @@ class LastWord:
 class Closing:
     """A job whose rows are all committed and whose partition is to be published."""
 
-    job: Job
-    rows: int
+    contents: Contents
 
 
 Order = NewPage | LastWord | Closing
@@ -104,16 +102,30 @@ class Writer:
     def _apply(self, orders: Sequence[Order]) -> list[Published | None]:
         """Carry out a batch: bytes, sync, renames, and then one transaction for all of it."""
         new_pages = [order for order in orders if isinstance(order, NewPage)]
-        closings = [order for order in orders if isinstance(order, Closing)]
+        contents = [order.contents for order in orders if isinstance(order, Closing)]
         endings = [(order.job, order.ending) for order in orders if not isinstance(order, Closing) and order.ending]
         pages = [(order.job, self._append(order)) for order in new_pages]
         self._parts.sync([order.job for order in new_pages])
-        published = self._parts.publish([(order.job, order.rows) for order in closings])
-        closed = list(zip([order.job for order in closings], published, strict=True))
+        published = self._parts.publish(contents)
+        closed = list(zip([each.job for each in contents], published, strict=True))
         self._ledger.commit(pages, endings, closed, self._clock.wall_s())
         places = iter(published)
         return [next(places) if isinstance(order, Closing) else None for order in orders]
 
     def _append(self, order: NewPage) -> StoredPage:
-        end_bytes, sha256 = self._parts.append(order.job, order.frame)
-        return StoredPage(order.number, order.from_index, order.rows, end_bytes, sha256, order.digest)
+        facts = order.page.facts
+        if order.page.reply:
+            self._parts.quarantine(order.job, order.from_index, order.page.reply)
+        end_bytes, sha256 = self._parts.append(order.job, order.page.frame)
+        return StoredPage(
+            number=order.number,
+            from_index=order.from_index,
+            received_rows=facts.received_rows,
+            rows=facts.new_rows,
+            duplicates=facts.duplicates,
+            unreadable_rows=facts.unreadable_rows,
+            is_shifted=facts.is_shifted,
+            end_bytes=end_bytes,
+            sha256=sha256,
+            digest=facts.digest,
+        )

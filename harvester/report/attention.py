@@ -2,7 +2,19 @@
 
 from dataclasses import dataclass, replace
 
-from harvester.events import DrainStarted, Event, JobFailed, LockoutClosed, LockoutOpened, OutageClosed, OutageOpened
+from harvester.events import (
+    CounterMisfits,
+    CountersMissing,
+    DrainStarted,
+    Event,
+    JobDone,
+    JobFailed,
+    JobsDoubted,
+    LockoutClosed,
+    LockoutOpened,
+    OutageClosed,
+    OutageOpened,
+)
 from harvester.report.figures import clock_time, counted, short_key
 from harvester.report.printable import printable
 
@@ -45,19 +57,36 @@ def attend(attention: Attention, event: Event) -> Attention:
 def _notice(event: Event) -> Notice | None:
     match event:
         case JobFailed():
-            return Notice(event.account, f"failed {event.code} {event.reason}", _failure(event))
-        case LockoutOpened():
-            sentence = (
-                f"{event.endpoint} is locked until {clock_time(event.until)},"
-                f" after {counted(event.calls_in_window, 'call')} in the window; the run waits"
+            topic, sentence = f"failed {event.code} {event.reason}", _failure(event)
+        case JobDone() if event.unreadable_rows:
+            rows = counted(event.unreadable_rows, "row")
+            topic, sentence = (
+                "unreadable",
+                f"campaign {short_key(event.campaign_key)}: {rows} unreadable, in quarantine",
             )
-            return Notice(event.account, f"lockout {event.endpoint}", sentence)
+        case LockoutOpened():
+            topic, sentence = f"lockout {event.endpoint}", _lockout(event)
         case OutageOpened():
-            return Notice(event.account, "outage", f"no working server: {event.reason}; one call at a time tries")
+            topic, sentence = "outage", f"no working server: {event.reason}; one call at a time tries"
+        case CountersMissing():
+            campaigns = counted(event.campaigns, "campaign")
+            topic, sentence = "counters", f"the counters of {campaigns} stay unknown: {event.reason}"
+        case JobsDoubted():
+            topic, sentence = "doubt", f"{counted(event.jobs, 'job')} with fewer rows than counted: harvested again"
+        case CounterMisfits():
+            sets = f"{counted(event.jobs, 'set')} {event.direction}"
+            topic, sentence = f"misfit {event.action}", f"the counter of {event.action} does not fit: {sets}"
         case DrainStarted():
-            return Notice(event.account, "drain", f"stopping: {event.reason}; calls under way are finished and stored")
+            topic, sentence = "drain", f"stopping: {event.reason}; calls under way are finished and stored"
         case _:
             return None
+    return Notice(event.account, topic, sentence)
+
+
+def _lockout(event: LockoutOpened) -> str:
+    calls = counted(event.calls_in_window, "call")
+    until = clock_time(event.until)
+    return f"{event.endpoint} is locked until {until}, after {calls} in the window; nothing is sent to it till then"
 
 
 def _failure(event: JobFailed) -> str:

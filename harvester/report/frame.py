@@ -64,7 +64,7 @@ def _mood(account: AccountTally) -> str:
     if account.locked_until_s is not None or account.outage is not None:
         return "red"
     if account.finished_s is not None and account.counts.closed == account.counts.jobs:
-        return "yellow" if account.counts.failed else "green"
+        return "yellow" if account.counts.failed or account.counts.partial else "green"
     return "bright_black"
 
 
@@ -83,6 +83,8 @@ def _jobs_note(account: AccountTally) -> Text:
     note = Text(f"{counts.closed:,} of {counts.jobs:,}  {percent(counts.closed, counts.jobs)}")
     if counts.failed:
         note.append(f"  {counts.failed:,} failed", style="yellow")
+    if counts.partial:
+        note.append(f"  {counts.partial:,} partial", style="yellow")
     return note
 
 
@@ -113,6 +115,8 @@ def _facts(account: AccountTally) -> str:
     facts = [counted(counts.rows, "row"), size(counts.bytes), f"{counted(counts.calls, 'call')} made"]
     if account.in_hand:
         facts.append(f"{counted(len(account.in_hand), 'job')} in hand")
+    if account.proof:
+        facts.append(account.proof)
     return " · ".join(facts)
 
 

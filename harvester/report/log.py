@@ -9,7 +9,18 @@ from typing import Any, TextIO
 import orjson
 import structlog
 
-from harvester.events import BudgetUsed, Event, JobFailed, LockoutOpened, OutageOpened, PageStored, PartitionsMissing
+from harvester.events import (
+    BudgetUsed,
+    CounterMisfits,
+    CountersMissing,
+    Event,
+    JobFailed,
+    JobsDoubted,
+    LockoutOpened,
+    OutageOpened,
+    PageStored,
+    PartitionsMissing,
+)
 from harvester.report.printable import printable_tree
 from harvester.report.quiet import quiet
 
@@ -18,6 +29,9 @@ LEVELS: Mapping[type[Event], int] = {
     LockoutOpened: logging.WARNING,
     OutageOpened: logging.WARNING,
     PartitionsMissing: logging.WARNING,
+    CountersMissing: logging.WARNING,
+    CounterMisfits: logging.WARNING,
+    JobsDoubted: logging.WARNING,
     PageStored: logging.DEBUG,  # one line per call: a full night would write some 100,000
     BudgetUsed: logging.DEBUG,  # likewise
 }

@@ -1,6 +1,6 @@
 """What `harvester status` shows: tables for a terminal, plain lines for a pipe, JSON for a machine."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TextIO
 
 import orjson
@@ -21,10 +21,12 @@ TABLE_ROWS_MAX = 50
 _COLUMNS_OF_STATES = {
     "open": (JobState.PENDING, JobState.RUNNING),
     "done": (JobState.DONE,),
+    "partial": (JobState.PARTIAL,),
     "skipped": (JobState.SKIPPED,),
     "failed": (JobState.FAILED,),
 }
-"""Pending and running are one column, as in the live view: 80 columns have no room for both."""
+"""Pending and running are one column, as in the live view: 80 columns have no room for both; `partial`, which is rare,
+is shown where there is any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class HarvestStatus:
-    """One account and date as the ledger has it; `jobs` per state of `JobState`, rows and bytes of what is done."""
+    """One account and date as the ledger has it.
+
+    `jobs` per state of `JobState`, rows and bytes of what is done, `verdicts` as in `AccountSummary`.
+    """
 
     account: str
     date: str
@@ -50,6 +55,7 @@ class HarvestStatus:
     calls: int
     problems: tuple[Problem, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    verdicts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,24 +134,42 @@ def to_json(status: Status) -> bytes:
 
 
 def _sheets(status: Status) -> list[_Sheet]:
-    sheets = (_harvests(status), _budgets(status), _lockouts(status), _problems(status), _waiting(status))
+    sheets = (
+        _harvests(status),
+        _proofs(status),
+        _budgets(status),
+        _lockouts(status),
+        _problems(status),
+        _waiting(status),
+    )
     return [sheet for sheet in sheets if sheet.rows]
 
 
 def _harvests(status: Status) -> _Sheet:
+    is_partial = any(each.jobs.get(JobState.PARTIAL) for each in status.harvests)
+    columns = {name: states for name, states in _COLUMNS_OF_STATES.items() if name != "partial" or is_partial}
     rows = tuple(
         _cells(
             each.account,
             each.date,
-            *(f"{sum(each.jobs.get(state, 0) for state in states):,}" for states in _COLUMNS_OF_STATES.values()),
+            *(f"{sum(each.jobs.get(state, 0) for state in states):,}" for states in columns.values()),
             f"{each.rows:,}",
             size(each.bytes),
             f"{each.calls:,}",
         )
         for each in status.harvests
     )
-    numbers = (*_COLUMNS_OF_STATES, "rows", "size", "calls")
+    numbers = (*columns, "rows", "size", "calls")
     return _Sheet("harvests", ("account", "date", *numbers), rows, frozenset(numbers))
+
+
+def _proofs(status: Status) -> _Sheet:
+    judged = [each for each in status.harvests if each.verdicts]
+    findings = tuple(judged[0].verdicts) if judged else ()
+    rows = tuple(
+        _cells(each.account, each.date, *(f"{each.verdicts[finding]:,}" for finding in findings)) for each in judged
+    )
+    return _Sheet("proof", ("account", "date", *findings), rows, frozenset(findings))
 
 
 def _budgets(status: Status) -> _Sheet:

@@ -1,13 +1,14 @@
 """What a run came to: sentences for people, JSON for machines (pure); docs/events.md describes the JSON."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import orjson
 
 from harvester.model import JobState
 from harvester.report.figures import clock_time, counted, duration, short_key, size
 from harvester.report.printable import printable, printable_tree
+from harvester.report.remarks import Remark, told_findings
 
 PROBLEM_LINES_MAX = 10
 """What fits a screen beside the rest; `harvester status` has all."""
@@ -48,6 +49,8 @@ class AccountSummary:
         bytes: size of the same.
         calls: made in this run to the recipients endpoint, whose budget is the scarce one.
         not_done: what failed.
+        verdicts: jobs by what the server's counters say of them; empty where nothing was counted.
+        remarks: what else should be known.
     """
 
     account: str
@@ -57,6 +60,8 @@ class AccountSummary:
     bytes: int
     calls: int
     not_done: tuple[Problem, ...] = ()
+    verdicts: dict[str, int] = field(default_factory=dict)
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +94,16 @@ class RunSummary:
 
 
 def sentences(summary: RunSummary) -> list[str]:
-    """Return the lines for stderr: one for each account, the problems, and last what happened and how to go on.
+    """Return the lines for stderr: one for each account, problems, remarks, and last what happened and how to go on.
 
     The last line says the outcome, what is safe on disk, and the command that goes on, if there is one.
     """
     accounts = [_account_line(account) for account in summary.accounts]
     problems = [problem for account in summary.accounts for problem in account.not_done]
     remedies = [summary.remedy] if summary.remedy else []
-    return [printable(line) for line in (*accounts, *problem_lines(problems), *remedies, _last_line(summary))]
+    remarks = [f"{account.account}: {remark.sentence}" for account in summary.accounts for remark in account.remarks]
+    lines = (*accounts, *problem_lines(problems), *remarks, *remedies, _last_line(summary))
+    return [printable(line) for line in lines]
 
 
 def problem_lines(problems: Iterable[Problem]) -> list[str]:
@@ -129,7 +136,8 @@ def _problem_line(group: list[Problem]) -> str:
 def _account_line(account: AccountSummary) -> str:
     states = ", ".join(f"{account.jobs[state]:,} {state}" for state in JobState if account.jobs.get(state))
     amounts = f"{counted(account.rows, 'row')} ({size(account.bytes)}), {counted(account.calls, 'call')}"
-    return f"{account.account} {account.date}: jobs {states or 'none'}; {amounts}"
+    proof = told_findings(account.verdicts)
+    return f"{account.account} {account.date}: jobs {states or 'none'}; {amounts}" + (f"; {proof}" if proof else "")
 
 
 def _last_line(summary: RunSummary) -> str:
@@ -148,7 +156,7 @@ def _safe(summary: RunSummary) -> str:
     rows = counted(sum(account.rows for account in summary.accounts), "row")
     jobs = sum(sum(account.jobs.values()) for account in summary.accounts)
     # A skipped job has nothing to ask for: it is as complete as one that is done.
-    states = (JobState.DONE, JobState.SKIPPED)
+    states = (JobState.DONE, JobState.PARTIAL, JobState.SKIPPED)
     closed = sum(account.jobs.get(state, 0) for account in summary.accounts for state in states)
     if closed == jobs:
         return f"{rows} of {counted(jobs, 'job')} in {summary.output}"

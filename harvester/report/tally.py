@@ -13,10 +13,12 @@ from harvester.events import (
     DrainStarted,
     Event,
     HarvestFinished,
+    HarvestJudged,
     HarvestStarted,
     JobDone,
     JobFailed,
     JobPostponed,
+    JobsDoubted,
     JobSkipped,
     JobStarted,
     LockoutClosed,
@@ -27,6 +29,7 @@ from harvester.events import (
 )
 from harvester.report.attention import Attention, attend
 from harvester.report.rate import Rate
+from harvester.report.remarks import told_findings
 
 RECIPIENTS_ENDPOINT = "getcampaignrecipientsdata"
 """The endpoint whose budget bounds a harvest; the others are asked a few times only and are not counted here."""
@@ -38,6 +41,7 @@ class Counts:
 
     jobs: int = 0
     done: int = 0
+    partial: int = 0
     failed: int = 0
     skipped: int = 0
     rows: int = 0
@@ -49,7 +53,7 @@ class Counts:
     @property
     def closed(self) -> int:
         """Jobs that need nothing more in this run."""
-        return self.done + self.failed + self.skipped
+        return self.done + self.partial + self.failed + self.skipped
 
     @property
     def open(self) -> int:
@@ -79,6 +83,7 @@ class AccountTally:
         locked_until_s: until when the server's lockout is sat out; None if not locked.
         locked_until: the same as the event tells it, ISO.
         outage: why no server is reached; None if one is.
+        proof: jobs by verdict, in words; empty until they were judged.
         is_draining: whether the run was asked to stop.
         started_s: when the plan stood; finished_s: when the harvest ended; seen_s: when the last event came.
         rate: jobs closed per second in which calls might start.
@@ -94,6 +99,7 @@ class AccountTally:
     locked_until_s: float | None = None
     locked_until: str = ""
     outage: str | None = None
+    proof: str = ""
     is_draining: bool = False
     started_s: float | None = None
     finished_s: float | None = None
@@ -201,7 +207,8 @@ def _after(event: Event, tally: AccountTally, now_s: float) -> AccountTally:
 @_after.register
 def _(event: HarvestStarted, tally: AccountTally, now_s: float) -> AccountTally:
     # What was closed before this run counts as done: the event does not tell done from skipped.
-    counts = replace(tally.counts, jobs=event.jobs, done=max(0, event.jobs - event.jobs_open), failed=0, skipped=0)
+    done = max(0, event.jobs - event.jobs_open)
+    counts = replace(tally.counts, jobs=event.jobs, done=done, partial=0, failed=0, skipped=0)
     begun = replace(tally, started_s=now_s, finished_s=None, seen_s=now_s)
     return replace(begun, date=event.date, counts=counts, in_hand=frozenset())
 
@@ -223,7 +230,7 @@ def _(event: PageStored, tally: AccountTally, _now_s: float) -> AccountTally:
 
 @_after.register
 def _(event: JobDone, tally: AccountTally, _now_s: float) -> AccountTally:
-    return tally.close(event, "done", 1)
+    return tally.close(event, "partial" if event.unreadable_rows else "done", 1)
 
 
 @_after.register
@@ -285,12 +292,24 @@ def _(_event: DrainStarted, tally: AccountTally, _now_s: float) -> AccountTally:
 
 
 @_after.register
+def _(event: JobsDoubted, tally: AccountTally, _now_s: float) -> AccountTally:
+    return replace(tally, counts=tally.counts.plus(done=-event.jobs))
+
+
+@_after.register
+def _(event: HarvestJudged, tally: AccountTally, _now_s: float) -> AccountTally:
+    findings = {"proven": event.proven, "short": event.short, "over": event.over, "unknown": event.unknown}
+    return replace(tally, proof=told_findings(findings))
+
+
+@_after.register
 def _(event: HarvestFinished, tally: AccountTally, now_s: float) -> AccountTally:
     # The ledger's states replace those of the events; rows and calls stay this run's own.
     counts = replace(
         tally.counts,
-        jobs=event.done + event.failed + event.skipped + event.open,
+        jobs=event.done + event.partial + event.failed + event.skipped + event.open,
         done=event.done,
+        partial=event.partial,
         failed=event.failed,
         skipped=event.skipped,
     )

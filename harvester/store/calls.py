@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harvester.clock import Clock
-from harvester.model import Lease, Lockout, LockoutPhase, LockoutRecord, Slot, Standing
+from harvester.leases import Lease, Lockout, LockoutPhase, LockoutRecord, Slot, Standing
 from harvester.store.database import Database
 
 KEPT_MEMORIES = 2.0

@@ -6,18 +6,20 @@ commit does; after a power failure the boot id differs and every lease that was 
 only calls since the last stored page can be forgotten.
 """
 
+import ctypes
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from harvester.errors import ConfigError, DiskError, VerificationError
+from harvester.errors import BusyError, ConfigError, DiskError, VerificationError
 from harvester.store.disk import FILE_MODE, disk_errors, make_folder, sync_folder
 
 APPLICATION_ID = 0x68727673
 """Marks the file as ours, so that a foreign or emptied file is not taken for a new ledger."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 HEADER_MAGIC = b"SQLite format 3\0"
 HEADER_BYTES = 72
@@ -25,9 +27,13 @@ APPLICATION_ID_OFFSET = 68
 """Source: the SQLite documentation, "Database File Format", section 1.3."""
 
 REFUSED = "See that the folder can be written, has space, and that no limit on file sizes stands in the way."
+HELD = "Look for a harvester or an SQLite tool that stands still on this file, let it go on or end it, then try again."
 
 BUSY_WAIT_S = 10.0
 """How long a transaction waits for another process; ours last milliseconds."""
+
+PRIMARY_CODE = 0xFF
+"""Masks the kind of an error out of SQLite's extended codes: busy is busy, whatever for."""
 
 SCHEMA = """
 CREATE TABLE boots (boot_id TEXT NOT NULL);
@@ -48,19 +54,33 @@ CREATE TABLE jobs (
     action TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'pending',
     attempts INTEGER NOT NULL DEFAULT 0, not_before_s REAL NOT NULL DEFAULT 0,
     calls INTEGER NOT NULL DEFAULT 0, codes TEXT NOT NULL DEFAULT '{}',
-    ending TEXT, code TEXT, reason TEXT, remedy TEXT,
+    retries INTEGER NOT NULL DEFAULT 0, waited_s REAL NOT NULL DEFAULT 0,
+    ending TEXT, code TEXT, reason TEXT, remedy TEXT, verdict TEXT, is_doubted INTEGER NOT NULL DEFAULT 0,
     path TEXT, rows INTEGER, bytes INTEGER, sha256 TEXT, finished_s REAL, run_id TEXT,
     UNIQUE (harvest_id, campaign_id, action)
 );
 CREATE INDEX jobs_by_run ON jobs (harvest_id, run_id, state, id);
+CREATE INDEX jobs_by_campaign ON jobs (campaign_id, action);
 CREATE TABLE pages (
     job_id INTEGER NOT NULL REFERENCES jobs, number INTEGER NOT NULL,
-    from_index INTEGER NOT NULL, rows INTEGER NOT NULL, end_bytes INTEGER NOT NULL,
-    sha256 BLOB NOT NULL, digest BLOB NOT NULL,
+    from_index INTEGER NOT NULL, received_rows INTEGER NOT NULL, rows INTEGER NOT NULL,
+    duplicates INTEGER NOT NULL, unreadable_rows INTEGER NOT NULL, is_shifted INTEGER NOT NULL,
+    end_bytes INTEGER NOT NULL, sha256 BLOB NOT NULL, digest BLOB NOT NULL,
     PRIMARY KEY (job_id, number)
 ) WITHOUT ROWID;
+CREATE TABLE counters (
+    harvest_id INTEGER NOT NULL REFERENCES harvests, campaign_id INTEGER NOT NULL REFERENCES campaigns,
+    action TEXT NOT NULL, rows INTEGER NOT NULL,
+    PRIMARY KEY (harvest_id, campaign_id, action)
+) WITHOUT ROWID;
+CREATE TABLE campaign_notes (
+    harvest_id INTEGER NOT NULL REFERENCES harvests, campaign_id INTEGER NOT NULL REFERENCES campaigns,
+    details TEXT, broken_laws TEXT, counters_code TEXT,
+    PRIMARY KEY (harvest_id, campaign_id)
+) WITHOUT ROWID;
 CREATE TABLE servers (
-    account TEXT PRIMARY KEY, longest_page_rows INTEGER NOT NULL DEFAULT 0, sent_time_offset_ms INTEGER
+    account TEXT PRIMARY KEY, longest_page_rows INTEGER NOT NULL DEFAULT 0, longest_page_date TEXT,
+    sent_time_offset_ms INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE calls (
     id INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, endpoint TEXT NOT NULL,
@@ -81,6 +101,9 @@ CREATE TABLE lockout_records (
 """
 
 
+MARKS = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
+
+
 class Database:
     """The file, open; to be used by one thread.
 
@@ -92,6 +115,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._is_lost = False
         with disk_errors(path):
             make_folder(path.parent)
             if not path.exists():
@@ -103,13 +127,24 @@ class Database:
             self._check_version()
 
     def close(self) -> None:
-        """Close the file; every transaction was whole before."""
+        """Close the file; every transaction was whole before.
+
+        Not once the device has failed: to close is to sync the log again, and a system that has forgotten what it could
+        not write calls that a success. The file is left to the next run, which reads the log anew; a reference that
+        nobody gives back keeps the interpreter from closing it at its end.
+        """
+        if self._is_lost:
+            for connection in (self.brief, self.durable):
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+            return
         self.brief.close()
         self.durable.close()
 
     @contextmanager
     def writing(self, connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         """One transaction: all of it, or nothing."""
+        if self._is_lost:
+            raise DiskError(f"{self.path}: the device has failed.", REFUSED)
         with self.refusals():
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -135,12 +170,15 @@ class Database:
         for leftover in self.path.parent.glob(f"{draft.name}*"):
             leftover.unlink()
         draft.touch(mode=FILE_MODE)
-        with self.refusals():
-            connection = self._connect(draft, "FULL")
-            connection.executescript(SCHEMA)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            connection.close()
+        # Without a log or journal beside it: what the disk refuses to take out of a log, as its last connection closes,
+        # is not told of, and the rename would leave it behind. A draft needs neither, and one sync.
+        with self.refusals(), closing(sqlite3.connect(draft, isolation_level=None)) as connection:
+            connection.executescript(
+                f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN; {SCHEMA} {MARKS} COMMIT;"
+                "PRAGMA journal_mode = WAL"
+            )
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
         draft.rename(self.path)
         sync_folder(self.path.parent)
 
@@ -169,12 +207,19 @@ class Database:
         """Translate what SQLite refuses; its messages name no values of ours.
 
         Raises:
-            DiskError: full, locked, or not to be read.
+            BusyError: another process has held the file for longer than `BUSY_WAIT_S`.
+            DiskError: full, or not to be read.
             VerificationError: damaged.
         """
         try:
             yield
         except sqlite3.OperationalError as error:
+            # What the Python module finds wrong by itself has no code.
+            code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
+            if code == sqlite3.SQLITE_BUSY:
+                message = f"{self.path}: another process has held the ledger for more than {BUSY_WAIT_S:g} s."
+                raise BusyError(message, HELD) from None
+            self._is_lost |= code == sqlite3.SQLITE_IOERR
             raise DiskError(f"{self.path}: {error}.", REFUSED) from None
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.IntegrityError):

@@ -9,6 +9,7 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import astuple, fields
 from itertools import islice
 
 import orjson
@@ -19,6 +20,7 @@ from harvester.model import (
     Action,
     Campaign,
     ClaimedJob,
+    Delay,
     Discovery,
     GivenUp,
     Harvest,
@@ -28,7 +30,7 @@ from harvester.model import (
     StoredPage,
 )
 from harvester.store.database import Database
-from harvester.store.job_report import JobReport, report_of
+from harvester.store.job_report import PAGE_SUM, PAGE_SUMS, JobReport, report_of
 
 PLAN_BATCH_CAMPAIGNS = 1_000
 """Campaigns taken from the list at a time: keeps memory flat while 900,000 jobs are planned."""
@@ -39,6 +41,9 @@ KNOWN = """EXISTS (
     AND (sibling.state = 'done' OR pages.number IS NOT NULL)
 )"""
 """Whether any job of the same campaign and date has had a good answer."""
+
+ENDED = (JobState.DONE, JobState.PARTIAL, JobState.SKIPPED)
+"""States of jobs that need their part no more."""
 
 NOT_LIVE = "(jobs.run_id IS NULL OR jobs.run_id NOT IN (SELECT value FROM json_each(?)))"
 """Whether a job belongs to no other run that is at work now."""
@@ -54,7 +59,7 @@ class Ledger:
     """
 
     def __init__(self, database: Database, run_id: str, live_runs: Callable[[], Collection[str]] = tuple) -> None:
-        self._database = database
+        self.database = database
         self._connection = database.durable
         self.run_id = run_id
         self._live_runs = live_runs
@@ -143,7 +148,9 @@ class Ledger:
     def requeue(self, harvest: Harvest, states: Iterable[JobState]) -> None:
         """Send the planned jobs in these end states back to pending.
 
-        A failed job goes on after its last page, unless its pages made no sense; the others start from their first row.
+        A failed job goes on after its last page, unless its pages made no sense; the others start from their first row:
+        only so can a partial one get the rows that could not be read. Until a new partition takes its place, a job
+        keeps the old one.
         """
         with self._writing() as connection:
             for state in states:
@@ -157,8 +164,8 @@ class Ledger:
         anew = these if is_anew else f"{these} AND code = '{BROKEN_PAGING}'"
         connection.execute(f"DELETE FROM pages WHERE job_id IN (SELECT id FROM jobs WHERE {anew})", chosen)
         connection.execute(
-            f"UPDATE jobs SET calls = 0, codes = '{{}}', ending = NULL, path = NULL, rows = NULL, bytes = NULL,"
-            f" sha256 = NULL WHERE {anew}",
+            "UPDATE jobs SET calls = 0, codes = '{}', retries = 0, waited_s = 0, verdict = NULL, ending = NULL"
+            f" WHERE {anew}",
             chosen,
         )
         connection.execute(
@@ -204,7 +211,7 @@ class Ledger:
     def open_jobs(self, harvest: Harvest) -> int:
         """Return how many jobs of the harvest may still need their parts, whoever's they are."""
         counts = self.counts(harvest)
-        return sum(counts.values()) - counts[JobState.DONE] - counts[JobState.SKIPPED]
+        return sum(counts.values()) - sum(counts[state] for state in ENDED)
 
     def jobs_of_others(self, harvest: Harvest) -> int:
         """Return how many open jobs of the harvest belong to other runs that are at work now."""
@@ -221,7 +228,8 @@ class Ledger:
         """Move up to `limit` due jobs to running, in the order of the plan, and return them."""
         with self._writing() as connection:
             rows = connection.execute(
-                f"SELECT jobs.id, action, attempts, ending, key, parent_key, {KNOWN} AS is_known"
+                f"SELECT jobs.id, action, attempts, ending, key, parent_key, is_doubted, {KNOWN} AS is_known,"
+                f" {PAGE_SUM.format('rows')} AS rows_stored, {PAGE_SUM.format('unreadable_rows')} AS rows_unreadable"
                 " FROM jobs JOIN campaigns ON campaigns.id = campaign_id"
                 " WHERE harvest_id = ? AND run_id = ? AND state = 'pending' AND not_before_s <= ?"
                 " ORDER BY jobs.id LIMIT ?",
@@ -251,18 +259,15 @@ class Ledger:
         """
         with self._writing() as connection:
             connection.executemany(
-                "INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (job.id, page.number, page.from_index, page.rows, page.end_bytes, page.sha256, page.digest)
-                    for job, page in pages
-                ),
+                "INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                ((job.id, *astuple(page)) for job, page in pages),
             )
             connection.executemany("UPDATE jobs SET attempts = 0 WHERE id = ?", ((job.id,) for job, _ in pages))
             connection.executemany(
                 "UPDATE jobs SET ending = ? WHERE id = ?", ((ending, job.id) for job, ending in endings)
             )
             for job, partition in published:
-                self._move(connection, job, JobState.DONE)
+                self._move(connection, job, partition.state)
                 connection.execute(
                     "UPDATE jobs SET path = ?, rows = ?, bytes = ?, sha256 = ?, finished_s = ?,"
                     " code = NULL, reason = NULL, remedy = NULL WHERE id = ?",
@@ -275,13 +280,14 @@ class Ledger:
             connection.execute("DELETE FROM pages WHERE job_id = ?", (job.id,))
             connection.execute("UPDATE jobs SET ending = NULL WHERE id = ?", (job.id,))
 
-    def postpone(self, job: Job, not_before_s: float, attempts: int, reason: str) -> None:
-        """Send a running job back to pending until `not_before_s`, with the reason for `status`."""
+    def postpone(self, job: Job, delay: Delay) -> None:
+        """Send a running job back to pending until its next attempt is due, with the reason for `status`."""
         with self._writing() as connection:
             self._move(connection, job, JobState.PENDING)
             connection.execute(
-                "UPDATE jobs SET not_before_s = ?, attempts = ?, reason = ? WHERE id = ?",
-                (not_before_s, attempts, reason, job.id),
+                "UPDATE jobs SET not_before_s = ?, attempts = ?, reason = ?,"
+                " retries = retries + 1, waited_s = waited_s + ? WHERE id = ?",
+                (delay.not_before_s, delay.attempts, delay.reason, delay.wait_s, job.id),
             )
 
     def give_up(self, job: Job, end: GivenUp) -> None:
@@ -318,7 +324,7 @@ class Ledger:
     def totals(self, harvest: Harvest, *, is_plan_only: bool = False) -> tuple[int, int, int]:
         """Return rows and bytes of published partitions, and the calls spent in all runs; `is_plan_only` as above."""
         row = self._connection.execute(
-            "SELECT total(iif(state = 'done', rows, 0)), total(iif(state = 'done', bytes, 0)), total(calls)"
+            "SELECT total(iif(path IS NULL, 0, rows)), total(iif(path IS NULL, 0, bytes)), total(calls)"
             " FROM jobs WHERE harvest_id = ? AND (NOT ? OR run_id = ?)",
             (harvest.id, is_plan_only, self.run_id),
         ).fetchone()
@@ -327,7 +333,7 @@ class Ledger:
     def jobs(self, harvest: Harvest, state: JobState | None = None) -> Iterator[JobReport]:
         """Yield the jobs of a harvest in the order of the plan, one at a time; memory stays flat."""
         rows = self._connection.execute(
-            "SELECT jobs.*, key, parent_key FROM jobs JOIN campaigns ON campaigns.id = campaign_id"
+            f"SELECT jobs.*, key, parent_key, {PAGE_SUMS} FROM jobs JOIN campaigns ON campaigns.id = campaign_id"
             " WHERE harvest_id = ? AND (? IS NULL OR state = ?) ORDER BY jobs.id",
             (harvest.id, state, state),
         )
@@ -337,7 +343,7 @@ class Ledger:
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
-        return self._database.writing(self._connection)
+        return self.database.writing(self._connection)
 
     def _harvest(self, account: str, date: dt.date) -> Harvest | None:
         row = self._connection.execute(
@@ -351,7 +357,7 @@ class Ledger:
 
     def _claimed(self, harvest: Harvest, row: sqlite3.Row) -> ClaimedJob:
         page = self._connection.execute(
-            "SELECT number, from_index, rows, end_bytes, sha256, digest FROM pages"
+            f"SELECT {', '.join(field.name for field in fields(StoredPage))} FROM pages"
             " WHERE job_id = ? ORDER BY number DESC LIMIT 1",
             (row["id"],),
         ).fetchone()
@@ -360,8 +366,11 @@ class Ledger:
             job=Job(row["id"], harvest.account, campaign, Action(row["action"]), harvest.date),
             is_campaign_known=bool(row["is_known"]),
             attempts=row["attempts"],
-            last_page=StoredPage(*page) if page else None,
+            last_page=StoredPage(**page) if page else None,
             ending=row["ending"],
+            rows=row["rows_stored"],
+            unreadable_rows=row["rows_unreadable"],
+            is_doubted=bool(row["is_doubted"]),
         )
 
     @staticmethod

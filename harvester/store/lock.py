@@ -6,7 +6,7 @@ Both are held by the kernel for as long as the process lives, however it dies; t
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 
@@ -19,6 +19,10 @@ LOOK_AGAIN_S = 0.05
 """How often a lock that another process holds is tried again."""
 
 JUST_STARTING = "just starting"
+
+MARKS = "runs"
+MARK_SUFFIX = ".run"
+"""Where each run leaves its mark, below the state folder."""
 
 REMEDY = "Wait for it to end, or give this run a state folder and accounts of its own."
 
@@ -66,29 +70,39 @@ def at_work(state: Path, run_id: str) -> Iterator[None]:
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # a mark that stays is nobody's: the next look clears it
+                path.unlink()
     finally:
         os.close(file)
 
 
-def runs_at_work(state: Path, run_id: str) -> dict[str, str]:
-    """Return the other runs that are at work now, each with the process that it is; clears marks of dead ones."""
-    runs = {}
-    for path in _mark(state, run_id).parent.glob("*.run"):
-        if path.stem == run_id:
-            continue
-        try:
-            file = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-        except FileNotFoundError:  # it ended just now
-            continue
-        try:
-            if _take(file):
-                path.unlink(missing_ok=True)
-            else:
-                runs[path.stem] = _holder(file)
-        finally:
-            os.close(file)
-    return runs
+def runs_at_work(state: Path, run_id: str | None = None) -> dict[str, str]:
+    """Return the runs that are at work now, but for our own, each with the process that it is.
+
+    Clears the marks of dead ones.
+    """
+    folder = state / MARKS
+    if not folder.exists():
+        return {}
+    with disk_errors(folder):
+        others = [mark for mark in folder.glob(f"*{MARK_SUFFIX}") if mark.stem != run_id]
+        holders = {mark.stem: _holder_at_work(mark) for mark in others}
+    return {run: holder for run, holder in holders.items() if holder is not None}
+
+
+def _holder_at_work(mark: Path) -> str | None:
+    """Return the process that holds a mark; the mark of a dead one is cleared."""
+    try:
+        file = os.open(mark, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:  # it ended just now
+        return None
+    try:
+        if not _take(file):
+            return _holder(file)
+        mark.unlink(missing_ok=True)
+    finally:
+        os.close(file)
+    return None
 
 
 def _is_at(file: int, path: Path) -> bool:
@@ -100,7 +114,7 @@ def _is_at(file: int, path: Path) -> bool:
 
 
 def _mark(state: Path, run_id: str) -> Path:
-    return state / "runs" / f"{run_id}.run"
+    return state / MARKS / f"{run_id}{MARK_SUFFIX}"
 
 
 def _open(path: Path) -> int:

@@ -1,23 +1,28 @@
 """What a harvest date holds, for those who load it: one manifest, and `_SUCCESS` when all of it is there.
 
-The manifest is written last and replaced as a whole, so a reader always sees a true one. It is streamed, a job a line,
-and so readable by `jq` and flat in memory however many jobs there are.
+The manifest is written last and replaced as a whole, so a reader always sees a true one. It is streamed, a job or a
+campaign a line, and so readable by `jq` and flat in memory however many there are.
+
+`_SUCCESS` says that every job the ledger knows of the date is done. It does not say that the ledger knows all of them:
+a run that named its campaigns or actions planned no others, and `discovery` tells whether the account was listed.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 
 import orjson
 
 from harvester import __version__
-from harvester.model import Discovery, Harvest, JobState
+from harvester.model import Action, Campaign, Discovery, Harvest, Job, JobState
+from harvester.store.campaign_report import CampaignReport, campaign_reports
 from harvester.store.disk import FILE_MODE, disk_errors, make_folder, sync_folder
 from harvester.store.job_report import JobReport
 from harvester.store.ledger import Ledger
+from harvester.store.partitions import Compression, Partitions
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 
 SIGNATURE = ("written_at", "run_id", "harvester_version")
 """What says who wrote a manifest and when, not what it holds."""
@@ -71,7 +76,7 @@ def _folder(output: Path, harvest: Harvest) -> Path:
 
 def _tells_the_same(draft: Path, target: Path) -> bool:
     """Whether two manifests differ in nothing but who wrote them when: then the older one stays as it is."""
-    if not target.is_file():
+    if target.is_symlink() or not target.is_file():
         return False
     with draft.open("rb") as new, target.open("rb") as old:
         return _substance(new.readline()) == _substance(old.readline()) and all(
@@ -94,6 +99,7 @@ def _lines(ledger: Ledger, harvest: Harvest, *, is_complete: bool, written_at: s
         "account": harvest.account,
         "date": harvest.date.isoformat(),
         "state": "complete" if is_complete else "partial",
+        "discovery": harvest.discovery,
         "written_at": written_at,
         "harvester_version": __version__,
         "run_id": ledger.run_id,
@@ -103,14 +109,21 @@ def _lines(ledger: Ledger, harvest: Harvest, *, is_complete: bool, written_at: s
         "calls": calls,
     }
     yield orjson.dumps(head)[:-1] + b',\n"jobs": [\n'
-    separator = b""
-    for job in ledger.jobs(harvest):
-        yield separator + orjson.dumps(_entry(job))
-        separator = b",\n"
+    yield from _listed(_job(harvest, job) for job in ledger.jobs(harvest))
+    yield b'\n],\n"campaigns": [\n'
+    yield from _listed(map(_campaign, campaign_reports(ledger.database, harvest)))
     yield b"\n]}\n"
 
 
-def _entry(job: JobReport) -> dict[str, object]:
+def _listed(entries: Iterable[dict[str, object]]) -> Iterator[bytes]:
+    separator = b""
+    for entry in entries:
+        yield separator + orjson.dumps(entry)
+        separator = b",\n"
+
+
+def _job(harvest: Harvest, job: JobReport) -> dict[str, object]:
+    is_published = job.state in {JobState.DONE, JobState.PARTIAL}
     return {
         "campaign_key": job.campaign_key,
         "parent_campaign_key": job.parent_campaign_key,
@@ -123,6 +136,32 @@ def _entry(job: JobReport) -> dict[str, object]:
         "calls": job.calls,
         "codes": job.codes,
         "ending": job.ending,
+        "duplicates": job.duplicates,
+        "consistency": ("shifted" if job.is_shifted else "steady") if is_published else None,
+        "unreadable_rows": job.unreadable_rows,
+        "quarantine": _quarantine(harvest, job),
+        "counter": job.counter_rows,
+        "verdict": job.verdict,
         "code": job.code,
         "reason": job.reason,
+    }
+
+
+def _quarantine(harvest: Harvest, job: JobReport) -> list[str]:
+    """Return where the replies lie whose rows could not all be read, below the output folder."""
+    if not job.unreadable_from:
+        return []
+    place = Job(0, harvest.account, Campaign(job.campaign_key), Action(job.action), harvest.date)
+    parts = Partitions(Path(), Compression.NONE)
+    return [str(parts.quarantine_path(place, from_index)) for from_index in job.unreadable_from]
+
+
+def _campaign(campaign: CampaignReport) -> dict[str, object]:
+    return {
+        "campaign_key": campaign.campaign_key,
+        "counters": campaign.counters,
+        "counters_code": campaign.counters_code,
+        "broken_laws": campaign.broken_laws,
+        "laws_unchecked": campaign.laws_unchecked or None,
+        "details": campaign.details,
     }

@@ -12,13 +12,15 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from harvester.model import Action, Job, Published, StoredPage
-from harvester.store.disk import FILE_MODE, disk_errors, make_folder, sync_folder, write_whole
+from harvester.errors import VerificationError
+from harvester.model import Action, Contents, Job, Published, StoredPage
+from harvester.store.disk import FILE_MODE, disk_errors, make_folder, replace_file, sync_folder, write_whole
+from harvester.store.reading import DamagedError, lines_of
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -29,6 +31,10 @@ PLAIN_KEY = re.compile(r"[a-z0-9]{1,100}")
 """Keys that are their own file name: the live form is 3z and 64 lower-case hex digits."""
 
 KEY_DIGEST_CHARS = 32
+
+RECIPIENTS = "recipients"
+QUARANTINE = "_quarantine"
+"""Below the output folder: partitions, and replies with rows that could not be read."""
 
 GZIP_LEVEL = 1
 """On pages of real shape level 6 costs four times the time for a tenth less; measured by `make bench`."""
@@ -102,8 +108,9 @@ class Partitions:
     def relative_path(self, job: Job) -> PurePosixPath:
         """Return where the partition of a job lies below the output folder."""
         name = f"{file_stem(job.campaign.key)}.jsonl{self._compression.suffix}"
-        folder = f"recipients/account={job.account}/dt={job.date.isoformat()}/action={job.action}"
-        return PurePosixPath(folder, name)
+        return PurePosixPath(
+            RECIPIENTS, f"account={job.account}", f"dt={job.date.isoformat()}", f"action={job.action}", name
+        )
 
     def frame(self, lines: bytes) -> bytes:
         """Return lines as the bytes that `append` takes; pure, may run in any thread."""
@@ -128,6 +135,7 @@ class Partitions:
 
         Returns:
             Whether the committed bytes are there; if not, the part is empty now and its rows must be fetched again.
+            Where a job starts anew, what an earlier harvest of it left in quarantine goes.
         """
         path = self._part_path(job)
         with disk_errors(path):
@@ -136,6 +144,8 @@ class Partitions:
             digest = _sha256_of(file, size_bytes)
             is_whole = not size_bytes or digest.digest() == sha256
             os.ftruncate(file, size_bytes if is_whole else 0)
+            if not (size_bytes and is_whole):
+                self._release(job)
         self._open[job.id] = _Part(file, size_bytes, digest) if is_whole else _Part(file, 0, hashlib.sha256())
         return is_whole
 
@@ -152,20 +162,46 @@ class Partitions:
         part.size_bytes += len(frame)
         return part.size_bytes, part.sha256.digest()
 
+    def lines(self, job: Job) -> Iterator[bytes]:
+        """Yield the lines of the job's part, as far as it is open.
+
+        Raises:
+            VerificationError: it cannot be read back; its bytes are those that were committed.
+        """
+        path = self._part_path(job)
+        with disk_errors(path):
+            try:
+                yield from lines_of(path, self._open[job.id].size_bytes)
+            except DamagedError as error:
+                remedy = "Remove the file: the same command then fetches its rows again."
+                raise VerificationError(f"{path}: {error}.", remedy) from None
+
+    def quarantine(self, job: Job, from_index: int, reply: bytes) -> None:
+        """Keep a reply whose rows could not all be read, durable on return; a known one is replaced."""
+        path = self._output / self.quarantine_path(job, from_index)
+        with disk_errors(path):
+            replace_file(path, reply)
+
+    def quarantine_path(self, job: Job, from_index: int) -> PurePosixPath:
+        """Return where the reply that begins at row `from_index` lies in quarantine, below the output folder."""
+        folder = self.relative_path(job).parent.relative_to(RECIPIENTS)
+        return PurePosixPath(QUARANTINE, folder, f"{file_stem(job.campaign.key)}.from-{from_index}.reply")
+
     def sync(self, jobs: Sequence[Job]) -> None:
         """Make the parts of these jobs durable."""
         for job in jobs:
             with disk_errors(self._part_path(job)):
                 SYNC_DATA(self._open[job.id].file)
 
-    def publish(self, finished: Sequence[tuple[Job, int]]) -> list[Published]:
+    def publish(self, finished: Sequence[Contents]) -> list[Published]:
         """Move parts to their place, durable on return.
 
         Args:
-            finished: jobs whose rows are all in their part, with the number of rows.
+            finished: what is in the parts of jobs whose pages are all committed.
         """
         published, folders = [], set()
-        for job, rows in finished:
+        for contents in finished:
+            job = contents.job
             relative, part = self.relative_path(job), self._open[job.id]
             source, target = self._part_path(job), self._output / relative
             with disk_errors(target):
@@ -175,7 +211,7 @@ class Partitions:
                 make_folder(target.parent)
                 source.rename(target)
                 self._remove_twins(target)
-            published.append(Published(str(relative), rows, part.size_bytes, part.sha256.hexdigest()))
+            published.append(self._published(contents, part.size_bytes, part.sha256))
             folders |= {source.parent, target.parent}
             self.close(job)
         for folder in folders:
@@ -183,16 +219,19 @@ class Partitions:
                 sync_folder(folder)
         return published
 
-    def adopt(self, job: Job, page: StoredPage, rows: int) -> Published | None:
+    def _published(self, contents: Contents, size_bytes: int, sha256: "hashlib._Hash") -> Published:
+        path = str(self.relative_path(contents.job))
+        return Published(path, contents.rows, size_bytes, sha256.hexdigest(), contents.unreadable_rows)
+
+    def adopt(self, contents: Contents, page: StoredPage) -> Published | None:
         """Return the partition of a job whose publishing was cut off after the rename, or None if it is not there.
 
         Args:
-            job: whose pages are all committed.
+            contents: of the job, whose pages are all committed.
             page: the last of them; it knows the size and the hash of the whole.
-            rows: of all pages.
         """
-        relative = self.relative_path(job)
-        target = self._output / relative
+        job = contents.job
+        target = self._output / self.relative_path(job)
         if self._part_path(job).exists() or not target.is_file():
             return None
         with disk_errors(target):
@@ -205,7 +244,13 @@ class Partitions:
             sync_folder(target.parent)
         if not is_it or digest.digest() != page.sha256:
             return None
-        return Published(str(relative), rows, page.end_bytes, digest.hexdigest())
+        return self._published(contents, page.end_bytes, digest)
+
+    def _release(self, job: Job) -> None:
+        """Remove the job's replies from quarantine: it starts anew."""
+        first = self._output / self.quarantine_path(job, 1)
+        for leftover in first.parent.glob(f"{file_stem(job.campaign.key)}.from-*.reply"):
+            leftover.unlink()
 
     def _remove_twins(self, target: Path) -> None:
         """Remove what an earlier run published for the same job under another compression."""
@@ -224,10 +269,14 @@ class Partitions:
 
     def sweep(self, account: str, date: dt.date) -> None:
         """Remove what killed runs left of parts, once every job of an account and date has ended."""
-        for action in Action:
-            for leftover in (self._output / "_parts").glob(f"{_part_prefix(account, date, action)}*"):
-                with disk_errors(leftover):
-                    leftover.unlink(missing_ok=True)
+        for leftover in self.parts_of(account, date):
+            with disk_errors(leftover):
+                leftover.unlink(missing_ok=True)
+
+    def parts_of(self, account: str, date: dt.date) -> list[Path]:
+        """Return the parts of an account and date that lie there, whoever left them."""
+        parts = self._output / "_parts"
+        return [path for action in Action for path in parts.glob(f"{_part_prefix(account, date, action)}*")]
 
     def close(self, job: Job) -> None:
         """Let go of a job's part, if it is open; the file stays if it holds anything."""

@@ -5,10 +5,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from end_to_end.rehearsal import Rehearsal, Rehearse, WatchedReferee
+from end_to_end.rehearsal import Rehearsal, Rehearse, rehearsing
 
 from harvester.simulator.options import Options
-from harvester.simulator.server import Server
 
 
 @pytest.fixture
@@ -17,17 +16,6 @@ async def rehearse(tmp_path: Path) -> AsyncIterator[Rehearse]:
     async with AsyncExitStack() as stack:
 
         async def start(options: Options, /, **changes: Mapping[str, object]) -> Rehearsal:
-            server, referee = Server(options), WatchedReferee(options.quota)
-            server.zoho.referee = referee
-            url = await stack.enter_async_context(server.running())
-            rehearsal = Rehearsal(server, options, tmp_path, url, referee)
-            rehearsal.configure(**changes)
-            stack.push_async_callback(_end_programs, rehearsal)
-            return rehearsal
+            return await stack.enter_async_context(rehearsing(tmp_path, options, **changes))
 
         yield start
-
-
-async def _end_programs(rehearsal: Rehearsal) -> None:
-    for program in rehearsal.programs:
-        await program.kill()

@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import signal
+import sqlite3
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,12 +18,19 @@ from harvester.simulator.endpoints import RECIPIENTS
 from harvester.simulator.options import Options, QuotaOptions
 from harvester.simulator.referee import Arrival, Referee
 from harvester.simulator.server import Server
+from harvester.simulator.wire import TOKEN_PATH, Request
 from harvester.simulator.world import ACTIONS, Campaign, Kind, World
 
 CLIENT_ID = "1000.PRACTICE"
 DATE = "2026-01-15"
-TIMEOUT_S = 30.0
-"""Far beyond what any of these runs takes; a hang becomes a failing test."""
+TIMEOUT_S = 300.0
+"""Far beyond what any of these runs takes, on a busy machine too; a hang becomes a failing test."""
+
+CALL_TIMEOUT_S = 30.0
+"""On a busy machine an answer may come late, but not so late: a call given up is asked again, and counts as wasted."""
+
+SHORT_CALL_TIMEOUT_S = 4.0
+"""Where answers are spoiled: those that never come must not cost much, and good ones still come in time."""
 
 CONCURRENCY = 8
 
@@ -101,6 +110,11 @@ class Program:
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    def stop(self) -> None:
+        """Hold the process still, and return when all of it stands."""
+        self.signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)
+
     async def ended(self) -> Ended:
         async with asyncio.timeout(TIMEOUT_S):
             stdout, stderr = await self._process.communicate()
@@ -157,7 +171,7 @@ class Rehearsal:
                 "lock_s": quota.lock_s / scale,
                 "burst_per_s": 1000,
             },
-            "harvest": {"concurrency": CONCURRENCY, "call_timeout_s": 3.0, "late_grace_s": 0.2},
+            "harvest": {"concurrency": CONCURRENCY, "call_timeout_s": CALL_TIMEOUT_S, "late_grace_s": 0.2},
         }
         sections = {name: {**values, **changes.get(name, {})} for name, values in document.items()}
         (self.folder / "config.toml").write_text(_toml(sections), encoding="utf-8")
@@ -186,6 +200,13 @@ class Rehearsal:
         """Harvest the date and return what the process left."""
         return await (await self.start_run(*flags, **how)).ended()
 
+    def hold_still(self, program: Program) -> None:
+        """Stop a run outside of every transaction: stopped inside one, it would shut all others out of the ledger."""
+        with closing(sqlite3.connect(self.state / "ledger.sqlite", TIMEOUT_S, isolation_level=None)) as ledger:
+            ledger.execute("BEGIN IMMEDIATE")
+            program.stop()
+            ledger.execute("ROLLBACK")
+
     # --- what the server knows --------------------------------------------------------------------------------------
 
     @property
@@ -194,6 +215,12 @@ class Rehearsal:
 
     def campaigns(self, *kinds: Kind) -> list[Campaign]:
         return [campaign for campaign in self.world.campaigns if campaign.kind in kinds]
+
+    def foreign_token(self) -> str:
+        """Make an access token as another tool with the same credentials."""
+        words = {"client_secret": "practice", "refresh_token": "practice", "grant_type": "refresh_token"}
+        request = Request(TOKEN_PATH, {"client_id": CLIENT_ID, **words})
+        return str(json.loads(self.server.zoho.answer(request, self.server.now_s()).body)["access_token"])
 
     def total(self, name: str) -> int:
         """Return one of the referee's totals: "calls", "lockouts", ..."""
@@ -224,6 +251,21 @@ class Rehearsal:
         return {
             str(path.relative_to(self.folder)): path.read_bytes() for path in self.folder.rglob("*") if path.is_file()
         }
+
+
+@asynccontextmanager
+async def rehearsing(folder: Path, options: Options, /, **changes: Mapping[str, object]) -> AsyncIterator[Rehearsal]:
+    """Give a practised Zoho and a configuration for it in the folder; server and processes end with the context."""
+    server, referee = Server(options), WatchedReferee(options.quota)
+    server.zoho.referee = referee
+    async with server.running() as url:
+        rehearsal = Rehearsal(server, options, folder, url, referee)
+        rehearsal.configure(**changes)
+        try:
+            yield rehearsal
+        finally:
+            for program in rehearsal.programs:
+                await program.kill()
 
 
 class Rehearse(Protocol):

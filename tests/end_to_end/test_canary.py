@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Iterable, Mapping
 
-from end_to_end.rehearsal import Ended, Rehearsal, Rehearse
+from end_to_end.rehearsal import SHORT_CALL_TIMEOUT_S, Ended, Rehearsal, Rehearse
 
 from harvester.simulator.options import FaultOptions, NetworkOptions, Options, WorldOptions
 
@@ -55,7 +55,7 @@ async def canary(rehearse: Rehearse) -> Rehearsal:
     }
     changes: dict[str, dict[str, object]] = {
         "accounts.acme": dict(account),
-        "harvest": {"call_timeout_s": 0.4, "page_size": 100},
+        "harvest": {"call_timeout_s": SHORT_CALL_TIMEOUT_S, "page_size": 100},
     }
     rehearsal.configure(**changes)
     return rehearsal

@@ -5,7 +5,7 @@ import signal
 import sqlite3
 from contextlib import closing
 
-from end_to_end.rehearsal import BAD_KEY, CONCURRENCY, DATE, Rehearsal, Rehearse, assert_is_truth
+from end_to_end.rehearsal import BAD_KEY, CONCURRENCY, DATE, TIMEOUT_S, Rehearsal, Rehearse, assert_is_truth
 
 from harvester.simulator.options import NetworkOptions, Options, WorldOptions
 from harvester.simulator.world import ACTIONS
@@ -42,10 +42,10 @@ async def test_status_before_any_run_says_how_to_begin(rehearse: Rehearse) -> No
 
 async def test_status_beside_a_run_only_reads(rehearse: Rehearse) -> None:
     """While a run holds the state, status tells where it stands, makes no call and changes nothing."""
-    rehearsal = await rehearse(small(latency_s=0.2), harvest={"call_timeout_s": 30.0})
+    rehearsal = await rehearse(small(latency_s=0.2), harvest={"call_timeout_s": TIMEOUT_S})
     program = await rehearsal.start_run()
     await program.event("job.done")
-    program.signal(signal.SIGSTOP)
+    rehearsal.hold_still(program)
     before, calls = lasting_bytes(rehearsal), rehearsal.total("calls")
 
     ended = await (await rehearsal.start("status", "--json")).ended()

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
-from harvester.model import Job, Published
+from harvester.model import Contents, Job, Published
 from harvester.store.database import Database
 from harvester.store.partitions import Compression, Partitions
 
@@ -97,7 +97,7 @@ class MortalPartitions(Partitions):
         del jobs
         self._life.step()
 
-    def publish(self, finished: Sequence[tuple[Job, int]]) -> list[Published]:
+    def publish(self, finished: Sequence[Contents]) -> list[Published]:
         published = []
         for one in finished:
             self._life.step()

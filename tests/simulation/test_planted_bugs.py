@@ -15,9 +15,10 @@ from harvester.cli import workshop
 from harvester.clock import Clock
 from harvester.engine import budget, lockout, paging
 from harvester.engine.budget import Budget, BudgetRules
-from harvester.engine.paging import PageFacts
+from harvester.engine.paging import PageFacts, Trust
 from harvester.engine.writer import Closing, Order, Writer
-from harvester.model import Action, Failure, Job, Lease, Lockout, PageRequest, Published, Slot, Standing
+from harvester.leases import Lease, Lockout, Slot, Standing
+from harvester.model import Action, Failure, Job, PageRequest, Published
 from harvester.simulator.options import (
     AnswerOptions,
     CountedAt,
@@ -133,9 +134,9 @@ def test_a_limiter_that_stamps_at_the_send_is_found(monkeypatch: pytest.MonkeyPa
 def test_a_short_page_taken_for_the_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a server that clamps its pages silently, the first page would be the last."""
 
-    def is_short(request: PageRequest, page: PageFacts, longest_rows: int) -> bool:
-        del longest_rows
-        return page.rows < request.range_rows
+    def is_short(request: PageRequest, page: PageFacts, trust: Trust, advance_rows: int) -> bool:
+        del trust, advance_rows
+        return page.received_rows < request.range_rows
 
     monkeypatch.setattr(paging, "_proves_end", is_short)
 
@@ -148,11 +149,11 @@ def test_a_ledger_that_speaks_before_the_disk_is_found(monkeypatch: pytest.Monke
 
     def word_first(self: Writer, orders: Sequence[Order]) -> list[Published | None]:
         closings = [order for order in orders if isinstance(order, Closing)]
-        promised = [(order.job, _promised(self._parts, order)) for order in closings]
+        promised = [(order.contents.job, _promised(self._parts, order)) for order in closings]
         others = [order for order in orders if not isinstance(order, Closing)]
         apply(self, others)
         self._ledger.commit([], [], promised, 0.0)
-        published = iter(self._parts.publish([(order.job, order.rows) for order in closings]))
+        published = iter(self._parts.publish([order.contents for order in closings]))
         return [next(published) if isinstance(order, Closing) else None for order in orders]
 
     monkeypatch.setattr(Writer, "_apply", word_first)
@@ -161,8 +162,9 @@ def test_a_ledger_that_speaks_before_the_disk_is_found(monkeypatch: pytest.Monke
 
 
 def _promised(parts: Any, order: Closing) -> Published:
-    part = parts._open[order.job.id]
-    return Published(str(parts.relative_path(order.job)), order.rows, part.size_bytes, part.sha256.hexdigest())
+    job = order.contents.job
+    part = parts._open[job.id]
+    return Published(str(parts.relative_path(job)), order.contents.rows, part.size_bytes, part.sha256.hexdigest())
 
 
 def test_a_retry_that_does_not_count_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

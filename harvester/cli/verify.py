@@ -1,0 +1,215 @@
+"""`harvester verify`: read the files again and hold them against manifest and ledger; no call is made."""
+
+import datetime as dt
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+import click
+
+from harvester.cli.resuming import program
+from harvester.cli.run import CONFIG, PLAN_WAIT_S
+from harvester.cli.status import opened
+from harvester.clock import SystemClock
+from harvester.config import load
+from harvester.errors import BusyError, ConfigError, VerificationError
+from harvester.flaws import Flaw, FlawKind
+from harvester.model import Harvest
+from harvester.report.flaws import Verified, flaw_lines, sentences, to_json
+from harvester.report.progress import reading_progress
+from harvester.report.quiet import quiet
+from harvester.settings import Settings
+from harvester.store.database import Database
+from harvester.store.date_folder import strange_dates
+from harvester.store.entries import Entries
+from harvester.store.inspection import RecordRules
+from harvester.store.ledger import Ledger, new_run_id
+from harvester.store.lock import exclusive, runs_at_work
+from harvester.store.manifest import write_manifest
+from harvester.store.verification import Step, Suspect, Verification, is_worked_on, requeue
+from harvester.zoho.contacts import identity_of_record
+from harvester.zoho.record_schema import valid_record
+
+RULES = RecordRules(valid_record, identity_of_record)
+
+CAMPAIGNS_NAMED_MAX = 20
+"""Campaigns that the command to go on names one by one; for more of them it is the whole date."""
+
+MANIFEST_KINDS = frozenset({FlawKind.MANIFEST, FlawKind.SUCCESS})
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which harvests are meant; an empty choice is all of them."""
+
+    accounts: tuple[str, ...] = ()
+    date: dt.date | None = None
+
+    def has(self, account: str, date: str) -> bool:
+        """Tell whether the harvest of this account and ISO date is meant."""
+        is_account = not self.accounts or account in self.accounts
+        return is_account and (self.date is None or date == self.date.isoformat())
+
+
+@dataclass(slots=True)
+class Found:
+    """What was found so far: sums, flaws, the jobs to harvest again, and the harvests whose manifest is not true."""
+
+    partitions: int = 0
+    rows: int = 0
+    bytes: int = 0
+    passed_over: int = 0
+    flaws: list[Flaw] = field(default_factory=list)
+    suspects: list[Suspect] = field(default_factory=list)
+    mistold: list[Harvest] = field(default_factory=list)
+
+    def add(self, step: Step, harvest: Harvest) -> None:
+        """Take in what one step came to."""
+        self.partitions += step.partitions
+        self.rows += step.rows
+        self.bytes += step.bytes
+        self.passed_over += step.passed_over
+        if step.flaw is not None:
+            self.flaws.append(step.flaw)
+        if step.suspect is not None:
+            self.suspects.append(step.suspect)
+        is_mistold = step.suspect is not None or (step.flaw is not None and step.flaw.kind in MANIFEST_KINDS)
+        if is_mistold and harvest not in self.mistold[-1:]:
+            self.mistold.append(harvest)
+
+
+@click.command(name="verify")
+@click.option(
+    "--config", "config_path", type=click.Path(path_type=Path), default=CONFIG, show_default=True,
+    help="The configuration file.",
+)  # fmt: skip
+@click.option("--account", "accounts", multiple=True, metavar="NAME", help="Only this account; may be repeated.")
+@click.option(
+    "--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Only this harvest date; default: all."
+)
+@click.option("--repair", "is_repair", is_flag=True, help="Send jobs whose files are not sound back to be harvested.")
+@click.option("--json", "is_json", is_flag=True, help="JSON on standard output.")
+def command(
+    config_path: Path, accounts: tuple[str, ...], as_of: dt.datetime | None, *, is_repair: bool, is_json: bool
+) -> int:
+    """Read every partition again and hold it against manifest and ledger: bytes, hash, rows, records and names.
+
+    No call is made and no file is changed; it may be used beside a run. Exit code 6 and a line for each flaw if
+    anything is wrong. With --repair, jobs whose partition is missing, changed or damaged are to be harvested again.
+    """
+    clock = SystemClock()
+    began_s = clock.now_s()
+    settings = load(config_path)
+    with opened(settings) as database:
+        harvests = _chosen(Entries(database).harvests(), choice := Choice(accounts, as_of.date() if as_of else None))
+        if is_repair:
+            _refuse_beside_a_run(settings, database, harvests)
+        found = verify(settings, database, harvests, choice)
+        requeued = repair(settings, database, found) if is_repair else 0
+    verified = Verified(
+        exit_code=VerificationError.exit_code if found.flaws else 0,
+        harvests=len(harvests),
+        partitions=found.partitions,
+        rows=found.rows,
+        bytes=found.bytes,
+        passed_over=found.passed_over,
+        flaws=found.flaws,
+        requeued=requeued,
+        manifests=len(found.mistold) if is_repair else 0,
+        commands=list(_commands(found.suspects, config_path)) if requeued else [],
+        seconds=clock.now_s() - began_s,
+    )
+    _show(verified, is_json=is_json)
+    return verified.exit_code
+
+
+def verify(settings: Settings, database: Database, harvests: Sequence[Harvest], choice: Choice) -> Found:
+    """Look through the ledger, then through all that lies on disk of the chosen harvests.
+
+    Raises:
+        VerificationError: the ledger is damaged, so that nothing can be held against it.
+    """
+    entries, found = Entries(database), Found()
+    entries.check()
+
+    def is_beside_a_run(harvest: Harvest) -> bool:
+        return is_worked_on(database, harvest, runs_at_work(settings.state))
+
+    verification = Verification(entries, settings.output, RULES, is_beside_a_run)
+    total_bytes = sum(entries.totals(harvest)[1] for harvest in harvests)
+    with reading_progress(sys.stderr, "verifying", total_bytes) as advance:
+        for harvest in harvests:
+            for step in verification.steps(harvest):
+                found.add(step, harvest)
+                advance(step.bytes)
+    found.flaws.extend(strange_dates(settings.output, entries.harvests(), choice.has))
+    return found
+
+
+def repair(settings: Settings, database: Database, found: Found) -> int:
+    """Send the suspects back to pending, and let the manifests say so.
+
+    Returns:
+        How many jobs that were.
+
+    Raises:
+        BusyError: a run is at work on one of the harvests; nothing was changed.
+    """
+    with exclusive(settings.state, PLAN_WAIT_S):
+        _refuse_beside_a_run(settings, database, found.mistold)
+        requeued = requeue(database, found.suspects)
+        ledger = Ledger(database, new_run_id())
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        for harvest in found.mistold:
+            write_manifest(settings.output, ledger, ledger.open_harvest(harvest.account, harvest.date), now)
+    return requeued
+
+
+def _chosen(harvests: Sequence[Harvest], choice: Choice) -> list[Harvest]:
+    """Return the harvests that are meant; what was named must be there."""
+    known = {harvest.account for harvest in harvests}
+    if unknown := [account for account in choice.accounts if account not in known]:
+        raise ConfigError(
+            f"The ledger knows no harvest of account {unknown[0]!r}.", f"It knows: {', '.join(sorted(known))}."
+        )
+    chosen = [harvest for harvest in harvests if choice.has(harvest.account, harvest.date.isoformat())]
+    if choice.date is not None and not chosen:
+        raise ConfigError(f"The ledger knows no harvest of {choice.date}.", "harvester status --all lists the dates.")
+    return chosen
+
+
+def _refuse_beside_a_run(settings: Settings, database: Database, harvests: Sequence[Harvest]) -> None:
+    live = runs_at_work(settings.state)
+    for harvest in harvests:
+        if is_worked_on(database, harvest, live):
+            raise BusyError(
+                f"Another run ({', '.join(live.values())}) is at work on {harvest.account} {harvest.date};"
+                " nothing was changed.",
+                "Wait for it to end, then repair; without --repair the files can be verified beside it.",
+            )
+
+
+def _commands(suspects: Sequence[Suspect], config_path: Path) -> Iterator[str]:
+    """Yield the commands that harvest the jobs again, one for each account and date."""
+    config = () if config_path == Path(CONFIG) else ("--config", str(config_path))
+    for (account, date), group in groupby(suspects, key=lambda suspect: (suspect.job.account, suspect.job.date)):
+        jobs = [suspect.job for suspect in group]
+        keys = list(dict.fromkeys(job.campaign.key for job in jobs))
+        words = [program(), "run", *config, "--account", account, "--as-of", date.isoformat()]
+        if len(keys) <= CAMPAIGNS_NAMED_MAX:
+            words += [word for key in keys for word in ("--campaign", key)]
+            words += [word for action in dict.fromkeys(job.action for job in jobs) for word in ("--action", action)]
+        yield shlex.join(words)
+
+
+def _show(verified: Verified, *, is_json: bool) -> None:
+    out = quiet(sys.stdout)
+    if is_json:
+        out.write(to_json(verified).decode())
+    else:
+        out.writelines(f"{line}\n" for line in flaw_lines(verified.flaws))
+    out.flush()
+    quiet(sys.stderr).writelines(f"{line}\n" for line in sentences(verified))

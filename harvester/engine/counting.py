@@ -1,0 +1,123 @@
+"""How many rows there should be: the counters of a harvest's campaigns, asked beside the harvest.
+
+The counters have an endpoint and a budget of their own, and prove what is harvested anyway. So whatever goes wrong
+here costs verdicts and nothing else: it ends the asking, is told once, and the harvest does not notice.
+"""
+
+import asyncio
+from collections import Counter, deque
+from dataclasses import dataclass
+from functools import partial
+
+from harvester.engine.asking import Refusal, answer_to
+from harvester.engine.caller import Caller
+from harvester.engine.ports import CounterNotes, Reports
+from harvester.engine.retry import Backoff, Scope
+from harvester.engine.tools import Tools
+from harvester.errors import ConfigError, CredentialsError, StoppedError
+from harvester.events import CountersMissing, CountersRead
+from harvester.model import Harvest
+
+ASKERS = 4
+"""Calls under way at once. A harvest costs up to nine calls for each one of these, so few keep ahead of it."""
+
+BATCH_CAMPAIGNS = 200
+"""Campaigns taken from the ledger at a time: keeps memory flat."""
+
+REFUSALS_MAX = 10
+"""So many campaigns refused in the same way, and none answered: it is the endpoint that refuses, not they."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportDesk:
+    """What is asked, and how.
+
+    Attributes:
+        caller: the way to the endpoint of reports.
+        reports: what is asked there.
+        backoff: the waits between attempts.
+        tools: shared, but for `stop`, which a lockout of this endpoint alone asks as well.
+    """
+
+    caller: Caller
+    reports: Reports
+    backoff: Backoff
+    tools: Tools
+
+
+class Counting:
+    """Asks for the counters of all campaigns of a harvest that they are not known of.
+
+    Args:
+        harvest: which.
+        desk: how.
+        notes: where the counters are written down.
+    """
+
+    def __init__(self, harvest: Harvest, desk: ReportDesk, notes: CounterNotes) -> None:
+        self._harvest = harvest
+        self._desk = desk
+        self._tools = desk.tools
+        self._notes = notes
+        self._waiting: deque[tuple[int, str]] = deque()
+        self._last_id = 0
+        self._refill = asyncio.Lock()
+        self._counted = 0
+        self._refused: Counter[str] = Counter()
+        self._last_refusal = ""
+        self._ended_by = ""
+
+    async def run(self) -> None:
+        """Ask until all are answered, the endpoint shuts or the run is asked to stop, and tell what came of it.
+
+        Raises:
+            DiskError: the disk refused; in an ExceptionGroup. Nothing else ends a harvest from here.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(ASKERS):
+                    group.create_task(self._work(), name=f"{self._harvest.account}-asker-{number}")
+        except* (StoppedError, CredentialsError, ConfigError) as troubles:
+            self._ended_by = str(troubles.exceptions[0])
+        missing = await self._tools.offload_disk(partial(self._notes.missing, self._harvest))
+        if self._counted:
+            self._tools.emit(CountersRead(self._harvest.account, self._counted))
+        if missing:
+            reason = self._ended_by or self._tools.stop.reason or self._last_refusal
+            self._tools.emit(CountersMissing(self._harvest.account, missing, reason))
+
+    async def _work(self) -> None:
+        while not (self._ended_by or self._tools.stop.is_asked) and (campaign := await self._take()) is not None:
+            await self._count(*campaign)
+
+    async def _take(self) -> tuple[int, str] | None:
+        """Return the next campaign to ask about: its number in the ledger and its key; None after the last."""
+        async with self._refill:
+            if not self._waiting:
+                batch = partial(self._notes.uncounted, self._harvest, self._last_id, BATCH_CAMPAIGNS)
+                self._waiting.extend(await self._tools.offload_disk(batch))
+            if not self._waiting:
+                return None
+            campaign = self._waiting.popleft()
+            self._last_id = campaign[0]
+            return campaign
+
+    async def _count(self, campaign_id: int, campaign_key: str) -> None:
+        desk = self._desk
+        ask = partial(desk.reports.counters, campaign_key)
+        answer = await answer_to(ask, desk.caller, desk.backoff, self._tools)
+        if isinstance(answer, Refusal):
+            code = answer.failure.signature
+            await self._tools.offload_disk(partial(self._notes.note_refusal, self._harvest, campaign_id, code))
+            self._take_refusal(answer)
+        elif answer is not None:
+            self._counted += 1
+            await self._tools.offload_disk(partial(self._notes.note, self._harvest, campaign_id, answer))
+
+    def _take_refusal(self, refusal: Refusal) -> None:
+        """End the asking where it is not one campaign that was refused."""
+        self._refused[refusal.failure.signature] += 1
+        self._last_refusal = refusal.reason
+        is_for_all = not self._counted and len(self._refused) == 1 and self._refused.total() >= REFUSALS_MAX
+        if refusal.scope is Scope.ACCOUNT or is_for_all:
+            self._ended_by = refusal.reason

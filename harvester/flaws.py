@@ -1,0 +1,56 @@
+"""What `harvester verify` can find: each flaw says what is wrong, where, and what to do about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum, auto
+
+
+class FlawKind(StrEnum):
+    """In what way files, manifest and ledger disagree."""
+
+    LEDGER = auto()  #: an entry of the ledger contradicts itself
+    MISSING = auto()  #: a partition is not in its place
+    CHANGED = auto()  #: a partition has other bytes than were published
+    DAMAGED = auto()  #: a partition cannot be read, or its records are not those of its job
+    QUARANTINE = auto()  #: an answer that the ledger lists in quarantine is not there
+    MANIFEST = auto()  #: the manifest is missing, cannot be read, or tells something else than the ledger
+    SUCCESS = auto()  #: `_SUCCESS` stands where jobs are left to do, or is missing where none are
+    STRANGER = auto()  #: a file that no entry of the ledger accounts for
+    LEFTOVER = auto()  #: a part that no job needs any more
+
+
+_HARVEST_AGAIN = "harvester verify --repair has it harvested again."
+_WRITE_AGAIN = "harvester verify --repair puts it right."
+_REMOVE = "No run reads or replaces it: find out where it comes from, then remove it."
+
+REMEDIES: Mapping[FlawKind, str] = {
+    FlawKind.LEDGER: "Restore the ledger from a backup, or harvest the date again with harvester run --refresh.",
+    FlawKind.MISSING: _HARVEST_AGAIN,
+    FlawKind.CHANGED: _HARVEST_AGAIN,
+    FlawKind.DAMAGED: _HARVEST_AGAIN,
+    FlawKind.QUARANTINE: _HARVEST_AGAIN,
+    FlawKind.MANIFEST: _WRITE_AGAIN,
+    FlawKind.SUCCESS: _WRITE_AGAIN,
+    FlawKind.STRANGER: _REMOVE,
+    FlawKind.LEFTOVER: "No job needs it: remove it.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """One thing that is wrong.
+
+    Attributes:
+        kind: in what way.
+        path: of the file or folder, below the output folder; it names account, date and action.
+        what: what is wrong with it, without a value of any row.
+    """
+
+    kind: FlawKind
+    path: str
+    what: str
+
+    @property
+    def remedy(self) -> str:
+        """What a person can do about it, one sentence."""
+        return REMEDIES[self.kind]

@@ -1,0 +1,131 @@
+"""The jobs of the ledger, read to be held against the files; nothing is believed that contradicts itself.
+
+SQLite's own check misses most single bits that flip, so whatever a row holds is taken for data of a stranger.
+"""
+
+import datetime as dt
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from harvester.errors import VerificationError
+from harvester.model import Action, Campaign, Harvest, Job, JobState, Published
+from harvester.store.database import Database
+from harvester.store.ledger import Ledger
+
+BATCH_JOBS = 500
+"""Jobs read in one transaction: a long one would keep SQLite from tidying up behind a run."""
+
+RESTORE = "Restore the ledger from a backup; what lies in the output folder was left as it is."
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One job as the ledger has it; `published` is None where it has no partition."""
+
+    job: Job
+    state: JobState
+    published: Published | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageSpan:
+    """A committed page, as far as the places of its rows go; the attributes are those of `StoredPage`."""
+
+    from_index: int
+    received_rows: int
+    rows: int
+    unreadable_rows: int
+
+
+class Entries:
+    """Reads the ledger; every method may raise VerificationError where it makes no sense.
+
+    Args:
+        database: the open file.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._path = database.path
+        self._connection = database.durable
+        self._ledger = Ledger(database, run_id="")
+
+    def check(self) -> None:
+        """Let SQLite look through the whole file."""
+        for pragma in ("integrity_check(1)", "foreign_key_check"):
+            with self._sound():
+                found = self._connection.execute(f"PRAGMA {pragma}").fetchone()
+            if found is not None and found[0] != "ok":
+                raise VerificationError(f"{self._path}: the ledger is damaged: {found[0]}.", RESTORE)
+
+    def harvests(self) -> list[Harvest]:
+        """Return all harvests, newest date first."""
+        with self._sound():
+            return self._ledger.harvests()
+
+    def counts(self, harvest: Harvest) -> dict[JobState, int]:
+        """Return how many jobs stand in each state."""
+        with self._sound():
+            return self._ledger.counts(harvest)
+
+    def totals(self, harvest: Harvest) -> tuple[int, int]:
+        """Return the rows and bytes of all published partitions."""
+        with self._sound():
+            return self._ledger.totals(harvest)[:2]
+
+    def entries(self, harvest: Harvest) -> Iterator[Entry]:
+        """Yield the jobs in the order of the plan; between two of them no transaction is open."""
+        first, last = self._connection.execute(
+            "SELECT min(id), max(id) FROM jobs WHERE harvest_id = ?", (harvest.id,)
+        ).fetchone()
+        if first is None:
+            return
+        for begin in range(first, last + 1, BATCH_JOBS):
+            # The + keeps SQLite from walking an index of all jobs of the harvest for each batch.
+            batch = "jobs.id BETWEEN ? AND ? AND +harvest_id = ?"
+            yield from self._read(batch, begin, begin + BATCH_JOBS - 1, harvest.id)
+
+    def entry(self, job_id: int) -> Entry | None:
+        """Return one job, as it is now."""
+        return next(iter(self._read("jobs.id = ?", job_id)), None)
+
+    def pages(self, job: Job) -> list[PageSpan]:
+        """Return the committed pages of a job, in their order."""
+        with self._sound():
+            rows = self._connection.execute(
+                "SELECT from_index, received_rows, rows, unreadable_rows FROM pages WHERE job_id = ? ORDER BY number",
+                (job.id,),
+            )
+            return [PageSpan(*map(int, row)) for row in rows]
+
+    def _read(self, condition: str, *values: int) -> list[Entry]:
+        with self._sound():
+            rows = self._connection.execute(
+                "SELECT jobs.id, harvests.account, date, key, parent_key, action, state, path, rows, bytes, sha256"
+                " FROM jobs JOIN harvests ON harvests.id = harvest_id JOIN campaigns ON campaigns.id = campaign_id"
+                f" WHERE {condition} ORDER BY jobs.id",
+                values,
+            )
+            return [_entry_of(row) for row in rows]
+
+    @contextmanager
+    def _sound(self) -> Iterator[None]:
+        """Say clearly that the ledger is damaged, where a value in it cannot be."""
+        try:
+            yield
+        except (ValueError, TypeError, AttributeError):
+            raise VerificationError(f"{self._path}: the ledger is damaged: a value in it cannot be.", RESTORE) from None
+        except sqlite3.OperationalError as error:
+            if "decode" not in str(error):  # what sqlite3 says of text that is no UTF-8
+                raise
+            raise VerificationError(f"{self._path}: the ledger is damaged: text that is no UTF-8.", RESTORE) from None
+
+
+def _entry_of(row: sqlite3.Row) -> Entry:
+    date = dt.date.fromisoformat(row["date"])
+    job = Job(row["id"], row["account"], Campaign(row["key"], row["parent_key"]), Action(row["action"]), date)
+    published = None
+    if row["path"] is not None:
+        published = Published(str(row["path"]), int(row["rows"]), int(row["bytes"]), str(row["sha256"]))
+    return Entry(job, JobState(row["state"]), published)

@@ -1,0 +1,9 @@
+"""What holds for every test, whatever else the machine does meanwhile."""
+
+from hypothesis import HealthCheck, settings
+
+# Neither how long an example takes nor how slowly one is drawn says anything on a machine that does other work too; the
+# first draw of a text alone takes seconds there, while hypothesis builds its tables of characters. The parent is what
+# hypothesis chose by itself, so that it stays reproducible where it sees that it runs unattended.
+settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
