@@ -1,5 +1,6 @@
 """The file of the ledger: opened, recognised or refused, and written in whole transactions."""
 
+import re
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -109,18 +110,32 @@ def test_L_01_truncated_ledger_is_refused(tmp_path: Path) -> None:
     assert path.read_bytes() == half
 
 
-def test_L_03_newer_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
-    """A ledger of a newer version is no error of the disk: the message names both versions and the file stays."""
+@pytest.mark.parametrize("version", [SCHEMA_VERSION + 1, SCHEMA_VERSION - 1])
+def test_L_03_ledger_of_another_version_is_refused_with_both_versions(tmp_path: Path, version: int) -> None:
+    """A ledger of another version is no error of the disk: the message names both versions and the file stays."""
     path = tmp_path / "ledger.sqlite"
     Database(path).close()
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+        connection.execute(f"PRAGMA user_version = {version}")
     before = path.read_bytes()
 
-    with pytest.raises(ConfigError, match=f"schema {SCHEMA_VERSION + 1}, this one knows {SCHEMA_VERSION}"):
+    with pytest.raises(ConfigError, match=f"schema {version}, this one knows {SCHEMA_VERSION}"):
         Database(path)
 
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("word", [b"CREATE TABLE jobs", b"tablejobsjobs"], ids=["its definition", "its name"])
+def test_L_02_damaged_schema_is_damage_and_no_bug(tmp_path: Path, word: bytes) -> None:
+    """Bytes that are no text where a table is described are told as damage of the file."""
+    path = tmp_path / "ledger.sqlite"
+    Database(path).close()
+    content = path.read_bytes()
+    assert content.count(word) == 1
+    path.write_bytes(content.replace(word, bytes(byte | 0x80 for byte in word)))
+
+    with pytest.raises(VerificationError, match=re.escape(str(path))):
+        Database(path)
 
 
 def test_transaction_that_fails_leaves_nothing(database: Database) -> None:

@@ -104,9 +104,7 @@ async def at_work(writer: Writer) -> AsyncIterator[None]:
             await task
 
 
-def new_page(
-    job: Job, *, number: int = 1, ending: str | None = None, reply: bytes = b"", **flaws: object
-) -> NewPage:
+def new_page(job: Job, *, number: int = 1, ending: str | None = None, reply: bytes = b"", **flaws: object) -> NewPage:
     page = FramedPage(facts(number, 1, **flaws), b"row %d\n" % number, frozenset(), reply, {})
     return NewPage(job, page, number, number, ending)
 

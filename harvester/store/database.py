@@ -29,11 +29,16 @@ APPLICATION_ID_OFFSET = 68
 REFUSED = "See that the folder can be written, has space, and that no limit on file sizes stands in the way."
 HELD = "Look for a harvester or an SQLite tool that stands still on this file, let it go on or end it, then try again."
 
+TOO_OLD = "Choose another state folder: what it knows cannot be taken over."
+
 BUSY_WAIT_S = 10.0
 """How long a transaction waits for another process; ours last milliseconds."""
 
 PRIMARY_CODE = 0xFF
 """Masks the kind of an error out of SQLite's extended codes: busy is busy, whatever for."""
+
+NO_FAULT_OF_THE_DISK = frozenset({0, sqlite3.SQLITE_ERROR})
+"""A missing table, or text that is none, which the Python module finds without a code: the file is damaged."""
 
 SCHEMA = """
 CREATE TABLE boots (boot_id TEXT NOT NULL);
@@ -195,12 +200,13 @@ class Database:
 
     def _check_version(self) -> None:
         version = self.durable.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            self.close()
-            raise ConfigError(
-                f"{self.path}: written by a newer harvester (schema {version}, this one knows {SCHEMA_VERSION}).",
-                "Use the newer version.",
-            )
+        if version == SCHEMA_VERSION:
+            return
+        self.close()
+        writer, remedy = ("a newer", "Use the newer version.") if version > SCHEMA_VERSION else ("an older", TOO_OLD)
+        raise ConfigError(
+            f"{self.path}: written by {writer} harvester (schema {version}, this one knows {SCHEMA_VERSION}).", remedy
+        )
 
     @contextmanager
     def refusals(self) -> Iterator[None]:
@@ -214,14 +220,20 @@ class Database:
         try:
             yield
         except sqlite3.OperationalError as error:
-            # What the Python module finds wrong by itself has no code.
             code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
             if code == sqlite3.SQLITE_BUSY:
                 message = f"{self.path}: another process has held the ledger for more than {BUSY_WAIT_S:g} s."
                 raise BusyError(message, HELD) from None
+            if code in NO_FAULT_OF_THE_DISK:
+                raise self._damaged(error) from None
             self._is_lost |= code == sqlite3.SQLITE_IOERR
             raise DiskError(f"{self.path}: {error}.", REFUSED) from None
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.IntegrityError):
                 raise
-            raise VerificationError(f"{self.path}: {error}.", "Restore the ledger from a backup.") from None
+            raise self._damaged(error) from None
+        except UnicodeDecodeError:
+            raise self._damaged("text that is no text") from None
+
+    def _damaged(self, what: object) -> VerificationError:
+        return VerificationError(f"{self.path}: {what}.", "Restore the ledger from a backup.")

@@ -69,8 +69,9 @@ class DiskWatch:
         content = file.read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()
         require((len(content), sha256) == (job.bytes, job.sha256), f"P2: {name}: the file is not the ledger's")
-        if str(job.path) in self._verified:
-            require(self._verified[str(job.path)] == sha256, f"P4: {name} was changed after it was done")
+        known = self._verified.get(str(job.path))
+        require(known in {None, sha256} or job.is_doubted, f"P4: {name} was changed after it was done")
+        if known == sha256:
             return
         self._verified[str(job.path)] = sha256
         _check_rows(night, harvest, job, gzip.decompress(content) if file.suffix == ".gz" else content)
@@ -100,10 +101,10 @@ def _truth(night: Night, harvest: Harvest, job: JobReport) -> Iterator[Any]:
 
 
 def _check_no_stranger(night: Night, harvest: Harvest, ledger: Ledger) -> None:
-    """See that each file is known: a partition of a done job, or one whose publishing was cut off."""
+    """See that each file is known: a job's partition, or one whose publishing was cut off."""
     folder = night.settings.output / f"recipients/account={harvest.account}/dt={DATE.isoformat()}"
     found = {path.relative_to(night.settings.output).as_posix() for path in folder.glob("action=*/*")}
-    known = {job.path for job in ledger.jobs(harvest, JobState.DONE)}
+    known = {job.path for job in ledger.jobs(harvest)}
     ending = {
         f"{job.campaign_key}.jsonl" for job in ledger.jobs(harvest) if job.ending and job.state is not JobState.DONE
     }

@@ -24,6 +24,7 @@ from harvester.simulator.options import (
     TokenOptions,
     WorldOptions,
 )
+from harvester.simulator.set_options import CounterFault, CounterOptions
 
 LOCKED_ANSWERS = [style for style in LockedAnswer if style is not LockedAnswer.UNKNOWN]
 """A refusal that says nothing of a limit cannot be known for a lock; it is an unknown code."""
@@ -127,6 +128,7 @@ def draw(seed: int) -> Scenario:
             network=_network(rng, is_quiet=is_quiet),
             faults=FaultOptions() if is_quiet else _faults(rng),
             tokens=TokenOptions(life_s=rng.choice([400.0, 900.0, 3600.0])),
+            counters=CounterOptions() if is_quiet else _counters(seed),
         ),
         accounts=("acme", "globex") if rng.random() < 1 / 5 else ("acme",),
         budget={"calls": calls, "admission": "robust" if is_robust else "window"},
@@ -153,6 +155,13 @@ def _world(rng: Random, page_rows: int) -> WorldOptions:
         tiny_ab_share=rng.choice([0.0, 0.2]),
         forbidden_share=rng.choice([0.0, 0.0, 0.2]),
     )
+
+
+def _counters(seed: int) -> CounterOptions:
+    """Draw counters that are wrong, from a source of their own: the other draws of known seeds stay as they are."""
+    rng = Random(f"{seed}/counters")  # noqa: S311  a night, no secret
+    kinds = tuple(rng.sample(list(CounterFault), 2))
+    return CounterOptions(share=rng.choice([0.0, 0.3, 1.0]), kinds=kinds, off_by=rng.randint(1, 50))
 
 
 def _answers(rng: Random, page_rows: int) -> AnswerOptions:
