@@ -7,7 +7,7 @@ DEV    := $(VENV)/.installed-dev
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check sim bench lock format clean
+.PHONY: help install demo test check sim faults bench lock format clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,10 @@ check: $(DEV) ## lint, formatting, types, import directions
 SEEDS ?= 200
 sim: $(DEV) ## simulate SEEDS nights in virtual time, faults, kills and lockouts included
 	@$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)
+
+faults: $(DEV) ## kill a run before, and refuse it, each change it makes to the disk; needs strace
+	@command -v strace >/dev/null || { echo "make faults needs strace to lay faults in the way of system calls: apt-get install strace"; exit 1; }
+	@$(BIN)/python -m pytest -n auto --dist worksteal tests/faults
 
 bench: $(DEV) ## measure speed and memory; prints the tables of docs/performance.md
 	@$(BIN)/python bench/run.py

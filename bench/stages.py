@@ -17,7 +17,8 @@ from bench.rehearsal import Night, server, table, workplace
 from bench.server import PAGE_ROWS
 from bench.speed import CAMPAIGNS, PAGES_EACH
 from harvester.cli import main, workshop
-from harvester.engine import paging
+from harvester.engine import framing
+from harvester.engine.seen import Seen
 from harvester.store.calls import CallBook
 from harvester.store.ledger import Ledger
 from harvester.store.partitions import Partitions
@@ -25,9 +26,10 @@ from harvester.zoho import client
 
 STAGES: tuple[tuple[str, Any, str], ...] = (
     ("parse", client, "read_page"),
-    ("digest", paging, "rows_digest"),
+    ("facts: join, duplicates", framing, "facts_of"),
     ("render", workshop, "lines"),
     ("compress", Partitions, "frame"),
+    ("remember contacts", Seen, "update"),
     ("append and hash", Partitions, "append"),
     ("sync", Partitions, "sync"),
     ("publish", Partitions, "publish"),

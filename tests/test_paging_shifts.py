@@ -13,6 +13,7 @@ from harvester.engine.paging import (
     MOVING_OVERLAP_SHARE,
     STEPS_BACK_MAX,
     Back,
+    Broken,
     Finished,
     Join,
     Progress,
@@ -26,6 +27,9 @@ PAGE_ROWS = 60
 """Short, so that sets are small, and long enough to overlap."""
 
 PAGES_BACK_MAX = 1 << STEPS_BACK_MAX - 1
+COUNT_MAX = PAGE_ROWS * 8 // 10
+"""Shorter than any step from page to page: a set that moves by just that looks like a server that repeats itself."""
+
 NEW_FROM = 1_000_000
 """Contacts that come later have numbers from here on."""
 
@@ -73,7 +77,7 @@ class Moving:
 
 def changes_of(*kinds: str) -> st.SearchStrategy[list[Change | None]]:
     """Changes of these kinds before some of the calls, eight of which move a set by less than going back can mend."""
-    some = st.builds(Change, st.sampled_from(kinds), st.floats(0, 1), st.integers(1, PAGE_ROWS - 1))
+    some = st.builds(Change, st.sampled_from(kinds), st.floats(0, 1), st.integers(1, COUNT_MAX))
     few = st.lists(some, max_size=PAGES_BACK_MAX)
     return few.flatmap(lambda drawn: st.permutations([*drawn, *[None] * 12]))
 
@@ -170,7 +174,16 @@ def test_A_16_rows_put_in_all_at_once_break_no_job(count: int) -> None:
 
     assert isinstance(told.verdict, Finished)
     assert {contact(row) for row in moving.stayed} <= {contact(row) for row in told.rows}
-    assert told.is_shifted
+    assert (told.is_shifted, told.duplicates) == (True, 0)
+
+
+def test_A_11_A_16_set_that_moved_by_just_a_page_is_not_told_from_a_repeat() -> None:
+    """Where as many rows were put in as a page goes on, the same page comes again: the job fails, nothing is hidden."""
+    moving = Moving(rows(1, 300), [None, None, Change("front", 0.0, PAGE_ROWS - 1)])
+
+    told = read(moving)
+
+    assert isinstance(told.verdict, Broken)
 
 
 def test_A_16_set_that_moved_by_more_than_going_back_reaches_is_told() -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,13 +8,17 @@ from harvester.events import (
     BudgetHeld,
     BudgetUsed,
     CampaignsDiscovered,
+    CounterMisfits,
+    CountersMissing,
     DrainStarted,
     Event,
     HarvestFinished,
+    HarvestJudged,
     HarvestStarted,
     JobDone,
     JobFailed,
     JobPostponed,
+    JobsDoubted,
     JobSkipped,
     JobStarted,
     LockoutClosed,
@@ -246,3 +252,42 @@ def test_what_is_over_needs_no_attention() -> None:
 def test_an_event_of_no_account_opens_no_account() -> None:
     """What concerns the whole run is a notice only."""
     assert tally_of(DrainStarted("", "SIGTERM")).accounts == ()
+
+
+def test_partial_jobs_are_closed_and_counted_apart() -> None:
+    """A partition without some of its rows needs nothing more in this run, and is not called done."""
+    partial = replace(done(1), unreadable_rows=2)
+    account = acme_of(replace(STARTED, jobs=2, jobs_open=2), done(0), partial)
+
+    assert (account.counts.done, account.counts.partial, account.counts.open) == (1, 1, 0)
+    ended = acme_of(HarvestFinished("acme", "2026-11-22", 1, 0, 0, 0, 20, 2, partial=1))
+    assert (ended.counts.jobs, ended.counts.closed, ended.counts.partial) == (2, 2, 1)
+
+
+def test_doubted_jobs_are_open_again() -> None:
+    """What is harvested again is not done, and the estimate counts it."""
+    account = acme_of(replace(STARTED, jobs=2, jobs_open=2), done(0), done(1), JobsDoubted("acme", 1, 0))
+
+    assert (account.counts.done, account.counts.open) == (1, 1)
+
+
+def test_verdicts_are_told_in_words() -> None:
+    """The live view shows what the counters said."""
+    assert acme_of(HarvestJudged("acme", "2026-11-22", 107, 1, 0, 0)).proof == "107 proven, 1 short"
+
+
+@pytest.mark.parametrize(
+    ("event", "sentence"),
+    [
+        (replace(done(1), unreadable_rows=2), "acme: campaign key-1: 2 rows unreadable, in quarantine"),
+        (CountersMissing("acme", 3, "no privilege"), "acme: the counters of 3 campaigns stay unknown: no privilege"),
+        (JobsDoubted("acme", 2, 0), "acme: 2 jobs with fewer rows than counted: harvested again"),
+        (
+            CounterMisfits("acme", "openedcontacts", "short", 40),
+            "acme: the counter of openedcontacts does not fit: 40 sets short",
+        ),
+    ],
+)
+def test_doubts_are_noticed(event: Event, sentence: str) -> None:
+    """What may need a person is shown under the figures."""
+    assert [str(notice) for notice in tally_of(event).attention] == [sentence]

@@ -60,6 +60,7 @@ class Progress:
         last: the mark of the row before `next_index`; empty where it is not known.
         steps_back: how often in a row the loop went back.
         is_moving: whether it ever did: rows before the reader go away.
+        is_behind: whether the page before, after a move of the set, held only rows that came before, as may the next.
         idle_pages: pages in a row that held no new contact.
         idle_rows: the rows of these pages.
     """
@@ -71,6 +72,7 @@ class Progress:
     last: str = ""
     steps_back: int = 0
     is_moving: bool = False
+    is_behind: bool = False
     idle_pages: int = 0
     idle_rows: int = 0
 
@@ -267,7 +269,8 @@ def _join(
         return Join.STEADY, 0
     is_where_it_was = page.received_rows >= again_rows and _mark(page, named, again_rows - 1) == progress.last
     if is_where_it_was and (progress.last or again_rows == 1):
-        return Join.MENDED if progress.steps_back else Join.STEADY, again_rows
+        known_rows = max(again_rows, _known_rows(named, "", seen)) if progress.is_behind else again_rows
+        return Join.MENDED if progress.steps_back else Join.STEADY, known_rows
     known_rows = _known_rows(named, progress.last, seen)
     if request.from_index == 1:
         return Join.MENDED, known_rows
@@ -283,7 +286,7 @@ def _join(
 
 def _known_rows(named: Mapping[int, str], last: str, seen: Container[str]) -> int:
     """Return how many rows at the beginning of a page came before: up to the last of them, else up to a new contact."""
-    if last in named.values() and last:
+    if last and last in named.values():
         return next(place for place, identity in named.items() if identity == last) + 1
     known_rows = 0
     for place, identity in named.items():
@@ -343,6 +346,7 @@ def _after(progress: Progress, request: PageRequest, page: PageFacts) -> Progres
         digest=page.digest,
         last=page.last,
         is_moving=progress.is_moving or page.join in {Join.MENDED, Join.ADRIFT},
+        is_behind=not page.new_rows and (progress.is_behind or page.join is not Join.STEADY),
         idle_pages=progress.idle_pages + 1 if is_idle else 0,
         idle_rows=progress.idle_rows + page.received_rows if is_idle else 0,
     )

@@ -71,7 +71,7 @@ def short(jobs: Iterable[ShortJob]) -> Remark | None:
 def misfit(action: str, counters: Sequence[str], direction: str, jobs: int) -> Remark:
     """Tell of an action of which nearly all sets are off in the same way; `counters` are the fields of the report."""
     fields = " and ".join(counters)
-    sentence = f"{fields} does not count what {action} lists: {counted(jobs, 'set')} {direction}, nearly all there are"
+    sentence = f"{action} does not list what {fields} counts: {counted(jobs, 'set')} {direction}, nearly all"
     return Remark(Topic.MISFIT, sentence)
 
 

@@ -11,8 +11,10 @@ from harvester.simulator.options import AnswerOptions, LockedAnswer, Options, Qu
 from harvester.simulator.set_options import (
     CounterFault,
     CounterOptions,
+    Damage,
     PagingFault,
     PagingOptions,
+    QuirkOptions,
     RepeatOptions,
     Shift,
     ShiftOptions,
@@ -111,7 +113,7 @@ async def test_P2_a_counter_that_never_fits_is_doubted_itself(rehearse: Rehearse
     assert_is_truth(rehearsal)
     assert misfits["sentcontacts"] == "short"
     assert doubted["jobs"] <= SAMPLES * len(ACTIONS) < doubted["left"]
-    assert lines_about(ended, "emails_sent_count does not count what sentcontacts lists")
+    assert lines_about(ended, "sentcontacts does not list what emails_sent_count counts")
     assert rehearsal.sheet()["calls"] <= rehearsal.sheet()["kinds"]["page"] + 15 * 9 + DOUBT_CALLS_MIN
 
 
@@ -138,6 +140,27 @@ async def test_P2_repeated_contacts_are_dropped_and_told(rehearse: Rehearse) -> 
     assert ended.code == 0, ended.stderr
     assert sum(job["duplicates"] for job in jobs) > 0
     assert verdicts(rehearsal) == {"proven": 12 * 9}
+
+
+async def test_P2_rows_that_cannot_be_read_are_counted_listed_and_asked_for_again(rehearse: Rehearse) -> None:
+    """Exit code 3 and where the answers lie; with the rows in quarantine the counters add up all the same."""
+    quirks = QuirkOptions(damaged_share=0.02, damages=(Damage.INVALID_UTF8, Damage.NOT_OBJECT))
+    rehearsal = await rehearse(replace(NIGHT, quirks=quirks), **PAGE)
+
+    ended = await rehearsal.run()
+
+    jobs = rehearsal.manifest()["jobs"]
+    partial = [job for job in jobs if job["state"] == "partial"]
+    assert ended.code == 3, ended.stderr
+    assert partial
+    assert all((rehearsal.output / path).is_file() for job in partial for path in job["quarantine"])
+    assert all(job["quarantine"] and job["rows"] + job["unreadable_rows"] == job["counter"] for job in partial)
+    assert verdicts(rehearsal) == {"proven": 12 * 9}
+    assert lines_about(ended, f"acme: {len(partial)} jobs, ")[0].count("_quarantine/account=acme") == 1
+    assert ended.last_line.startswith("partial: some rows could not be read")
+    assert not (rehearsal.date_folder / "_SUCCESS").exists()
+    again = await rehearsal.run()
+    assert told(again, "harvest.started")[0]["jobs_open"] == len(partial)
 
 
 async def test_a_locked_report_endpoint_leaves_the_harvest_alone(rehearse: Rehearse) -> None:

@@ -143,17 +143,22 @@ class Stage:
         self._warm = warm
 
     async def run(
-        self, rehearsal: Rehearsal, injection: Injection | None = None, arguments: tuple[str, ...] = HARVEST_DATE
+        self,
+        rehearsal: Rehearsal,
+        injection: Injection | None = None,
+        arguments: tuple[str, ...] = HARVEST_DATE,
+        file_bytes_max: int | None = None,
     ) -> Run:
-        """Run the program with or without a fault; it harvests the date if nothing else is said."""
+        """Run the program, with a fault or a limit on the size of its files; if not told otherwise it harvests."""
         said = rehearsal.folder.with_name(rehearsal.folder.name + ".said")
         said.mkdir(exist_ok=True)
         stdout, stderr, log = (said / name for name in ("stdout", "stderr", "strace"))
         log.unlink(missing_ok=True)
         thread, tracer = (injection.thread, injection.tracer) if injection else ("", [])
         folder = str(rehearsal.folder)
-        request = Request(folder, list(arguments), str(stdout), str(stderr), tracer, str(log), thread)
-        code = await self._ask(request)
+        code = await self._ask(
+            Request(folder, list(arguments), str(stdout), str(stderr), tracer, str(log), thread, file_bytes_max)
+        )
         ended = Ended(code, stdout.read_text(), stderr.read_text())
         calls = log.read_text(errors="replace").splitlines() if log.exists() else []
         return Run(ended, tuple(call for call in calls if SIGN_OF_TRACER not in call))
@@ -187,7 +192,7 @@ async def staged() -> AsyncIterator[Stage]:
 @asynccontextmanager
 async def small_run(folder: Path, pages_ahead: int = 0) -> AsyncIterator[Rehearsal]:
     """Give the server and folder of a run of two jobs of three pages; the folder goes if nothing went wrong."""
-    folder.mkdir()
+    await asyncio.to_thread(folder.mkdir)
     options = Options(world=WorldOptions(campaigns=CAMPAIGNS, recipients=ROWS))
     async with rehearsing(folder, options, harvest={**HARVEST, "pages_ahead": pages_ahead}) as rehearsal:
         yield rehearsal

@@ -21,6 +21,9 @@ from harvester.errors import ConfigError, DiskError
 OURS = re.compile(r"/(state|data)\b")
 """A path in one of the two folders, in a call or in a message."""
 
+FILE_BYTES_MAX = [600, 5_000, 40_000, *range(50_000, 320_000, 30_001)]
+"""From less than the first page of a ledger to less than the log of a run; what comes first must be told somewhere."""
+
 SYNC = re.compile(r"\bf(?:data)?sync\((?P<file>\d+<[^>]*>)")
 OPENED = re.compile(r"= (?P<file>\d+<[^>]*>)$")
 
@@ -66,6 +69,20 @@ async def assert_all_survived(stage: Stage, folder: Path, place: Place, fault: s
 async def test_D_01_a_disk_full_from_any_moment_on_is_told(stage: Stage, tmp_path: Path, place: Place) -> None:
     """No space at any write, and none after it: what was committed is safe, and with space again all is there."""
     await assert_all_survived(stage, tmp_path, place, "error=ENOSPC", lasts="+")
+
+
+@pytest.mark.parametrize("file_bytes_max", FILE_BYTES_MAX)
+async def test_D_02_a_write_that_is_cut_short_is_told(stage: Stage, tmp_path: Path, file_bytes_max: int) -> None:
+    """A limit on the size of files cuts the write that reaches it in the middle, and refuses the next one."""
+    async with small_run(tmp_path / "run") as rehearsal:
+        hurt = await stage.run(rehearsal, file_bytes_max=file_bytes_max)
+        assert_nothing_is_wrong(rehearsal)
+        assert hurt.ended.code == DiskError.exit_code, hurt.ended.stderr
+        assert OURS.search(hurt.ended.stderr), hurt.ended.stderr
+
+        again = await stage.run(rehearsal)
+
+        assert_all_there(rehearsal, again.ended)
 
 
 @each_place("pwrite64", "write", "ftruncate", "rename", "unlink")

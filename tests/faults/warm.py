@@ -3,8 +3,10 @@
 Reads one `Request` a line from standard input, as JSON, and answers each with the exit code of the run.
 """
 
+import gc
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -14,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import harvester.cli.run
+import harvester.cli.run  # noqa: F401  what a run imports, ahead of the first fork
 from harvester.cli import main
 
 TRACER_WAIT_S = 10.0
@@ -37,6 +39,7 @@ class Request:
         tracer: the command that traces a thread, less the thread's number; empty: none.
         log: the file that the tracer writes.
         thread: how the name of the traced thread begins.
+        file_bytes_max: no file may grow beyond it; None: no limit.
     """
 
     folder: str
@@ -46,6 +49,7 @@ class Request:
     tracer: list[str]
     log: str
     thread: str
+    file_bytes_max: int | None
 
 
 def serve() -> None:
@@ -80,6 +84,8 @@ def _become(request: Request, thread_in: int) -> None:
         os.dup2(file, stream)
     os.dup2(os.open(request.stderr, flags), 2)
     sys.argv = ["harvester", *request.arguments]
+    if request.file_bytes_max is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request.file_bytes_max, request.file_bytes_max))
     if not request.tracer:
         os.close(thread_in)
     elif threading.current_thread().name.startswith(request.thread):
@@ -112,5 +118,5 @@ def _wait_for_tracer(request: Request, thread_in: int) -> None:
 
 
 if __name__ == "__main__":
-    assert harvester.cli.run.command  # imported ahead of the first fork
+    gc.freeze()  # what was imported is never looked through again, and so stays shared with the forks
     serve()

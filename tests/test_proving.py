@@ -1,0 +1,60 @@
+"""The sets of a campaign read back from their partitions and held against each other."""
+
+import gzip
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harvester.cli import proving
+from harvester.engine.proof import LAW_ROWS_MAX
+from harvester.model import Action
+from harvester.store.laws import CampaignSets
+
+
+def partition(output: Path, action: Action, rows: Sequence[dict[str, Any]]) -> str:
+    """Write a partition of these rows as `raw`; return its path below the output folder."""
+    path = output / f"{action}.jsonl.gz"
+    lines = [json.dumps({"action": action, "raw": row}).encode() + b"\n" for row in rows]
+    path.write_bytes(gzip.compress(b"".join(lines)))
+    return path.name
+
+
+def sets_of(output: Path, rows: int = 10, **contacts: Sequence[dict[str, Any]]) -> CampaignSets:
+    paths = {Action[name]: partition(output, Action[name], each) for name, each in contacts.items()}
+    return CampaignSets(1, "stamp", paths, rows)
+
+
+def test_contacts_are_known_again_by_what_identifies_them(tmp_path: Path) -> None:
+    """By id, else by address in any case; ids beyond what a double or a machine word holds stay apart."""
+    sets = sets_of(
+        tmp_path,
+        OPENED=[{"contactid": 2**64 + 1}, {"contact_email": "A@example.com"}, {"contactid": "7"}],
+        UNOPENED=[{"contactid": 2**64 + 2}, {"contactemailaddress": "a@example.com"}, {"contactid": "8"}],
+    )
+
+    assert proving._broken_laws(sets, tmp_path) == ({"openedcontacts apart from unopenedcontacts": 1}, "")
+
+
+def test_IN_11_a_campaign_with_too_many_rows_is_not_checked_and_that_is_said(tmp_path: Path) -> None:
+    """Memory is bounded; what was not looked at is not called good."""
+    sets = sets_of(tmp_path, rows=LAW_ROWS_MAX + 1, OPENED=[{"contactid": "1"}], UNOPENED=[{"contactid": "1"}])
+
+    assert proving._broken_laws(sets, tmp_path) == ({}, "1,000,001 rows are more than 1,000,000")
+
+
+@pytest.mark.parametrize("content", [b"\x1f\x8b cut", b"no gzip", None])
+def test_D_09_a_partition_that_cannot_be_read_stops_nothing(tmp_path: Path, content: bytes | None) -> None:
+    """Finding damage is the work of verify; here the campaign stays unchecked."""
+    sets = sets_of(tmp_path, OPENED=[{"contactid": "1"}], UNOPENED=[{"contactid": "2"}])
+    damaged = tmp_path / sets.paths[Action.OPENED]
+    damaged.unlink()
+    if content is not None:
+        damaged.write_bytes(content)
+
+    broken, unchecked = proving._broken_laws(sets, tmp_path)
+
+    assert broken == {}
+    assert "harvester verify" in unchecked
