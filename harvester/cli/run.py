@@ -21,6 +21,7 @@ from harvester.clock import SystemClock
 from harvester.config import load
 from harvester.engine.stop import Stop
 from harvester.engine.tools import Tools
+from harvester.errors import BusyError, DiskError
 from harvester.events import DrainStarted, Emit
 from harvester.model import Action
 from harvester.report.live import choose
@@ -105,7 +106,11 @@ def run(settings: Settings, selection: Selection, manner: Manner) -> RunSummary:
             asyncio.run(_harvest(settings, selection, manner, store, emit, ending))
         calls = {account.account: account.counts.calls for account in tally.accounts}
         summary = summarise(ending, selection, store.ledger, calls)
-        store.ledger.end_run(clock.wall_s(), summary.outcome)
+        try:
+            store.ledger.end_run(clock.wall_s(), summary.outcome)
+        except (BusyError, DiskError) as trouble:  # the harvest is safe: its summary must not be lost as well
+            ending.troubles.append(trouble)
+            summary = summarise(ending, selection, store.ledger, calls)
     is_finished = summary.exit_code == 0
     return replace(
         summary,
