@@ -270,6 +270,46 @@ def test_done_job_shows_its_partition(ledger: Ledger, harvest: Harvest) -> None:
     assert ledger.totals(harvest) == (3, 30, 0)
 
 
+def test_A_25_job_with_unreadable_rows_is_partial_and_starts_anew(ledger: Ledger, harvest: Harvest) -> None:
+    """What lies in quarantine is told with the job; asked for again, it begins at its first row to get it back."""
+    plan(ledger, harvest, "k")
+    job = claim_one(ledger, harvest)
+    ledger.commit([(job, replace(stored_page(), unreadable_rows=2))], [(job, "short page")], [], wall_s=0.0)
+    ledger.commit([], [], [(job, replace(PARTITION, unreadable_rows=2))], wall_s=0.0)
+    assert (only_job(ledger, harvest).state, only_job(ledger, harvest).unreadable_rows) == (JobState.PARTIAL, 2)
+
+    ledger.requeue(harvest, [JobState.PARTIAL])
+
+    (claimed,) = ledger.claim(harvest, 1, now_s=0.0)
+    assert (claimed.last_page, claimed.rows, claimed.unreadable_rows) == (None, 0, 0)
+
+
+def test_A_16_A_17_flaws_of_pages_add_up_in_the_report(ledger: Ledger, harvest: Harvest) -> None:
+    """Duplicates and rows in quarantine are those of all pages, and one shifted page makes the job shifted."""
+    plan(ledger, harvest, "k")
+    job = claim_one(ledger, harvest)
+    flawed = replace(stored_page(1), duplicates=2, unreadable_rows=1)
+    shifted = replace(stored_page(2, content=b"longer"), duplicates=3, unreadable_rows=4, is_shifted=True)
+    ledger.commit([(job, flawed)], [], [], wall_s=0.0)
+    assert not only_job(ledger, harvest).is_shifted
+
+    ledger.commit([(job, shifted)], [], [], wall_s=0.0)
+
+    report, claimed = only_job(ledger, harvest), claim_again(ledger, harvest)
+    assert (report.pages, report.duplicates, report.unreadable_rows, report.is_shifted) == (2, 5, 5, True)
+    assert (claimed.rows, claimed.unreadable_rows, claimed.last_page) == (2, 5, shifted)
+
+
+def test_waits_of_a_job_add_up(ledger: Ledger, harvest: Harvest) -> None:
+    """How often and for how long a job was put off stays in its report, until it is asked for anew."""
+    plan(ledger, harvest, "k")
+    for _ in range(3):
+        ledger.postpone(claim_one(ledger, harvest), delay())
+
+    report = only_job(ledger, harvest)
+    assert (report.retries, report.waited_s) == (3, 3.0)
+
+
 def test_restart_forgets_the_pages_of_one_job(ledger: Ledger, harvest: Harvest) -> None:
     """D-09: A job whose part is gone starts over; its neighbours keep theirs."""
     plan(ledger, harvest, "k1", "k2")

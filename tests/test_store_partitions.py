@@ -13,8 +13,8 @@ from factories import DATE, job, no_umask, stored_page
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harvester.errors import DiskError
-from harvester.model import Action, Contents, Job, Published, StoredPage
+from harvester.errors import DiskError, VerificationError
+from harvester.model import Action, Contents, Job, JobState, Published, StoredPage
 from harvester.store.partitions import Compression, Partitions, file_stem
 
 if sys.version_info >= (3, 14):
@@ -323,6 +323,82 @@ def test_D_10_changed_partition_is_not_adopted(tmp_path: Path, parts: Partitions
 
     assert parts.adopt(Contents(JOB, 1), page) is None
     assert path.read_bytes() == found
+
+
+# --- read back, quarantined ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compression", Compression)
+def test_P_03_lines_of_a_part_are_those_that_were_committed(tmp_path: Path, compression: Compression) -> None:
+    """The memory of a job is read back from its part, up to the last commit, however it is compressed."""
+    parts = Partitions(tmp_path, compression)
+    parts.cut(JOB, 0, b"")
+    ends = [parts.append(JOB, parts.frame(page)) for page in (b"one\ntwo\n", b"three\n", b"never committed\n")]
+    parts.close(JOB)
+
+    assert parts.cut(JOB, *ends[1])
+
+    assert list(parts.lines(JOB)) == [b"one\n", b"two\n", b"three\n"]
+    parts.close_all()
+
+
+def test_part_that_is_empty_has_no_lines(parts: Partitions) -> None:
+    """Before the first page nobody was seen."""
+    parts.cut(JOB, 0, b"")
+
+    assert list(parts.lines(JOB)) == []
+
+
+def test_D_10_part_that_is_no_frame_is_told(tmp_path: Path) -> None:
+    """Committed bytes that cannot be taken apart, though their hash is right, end the run with what to do."""
+    parts = Partitions(tmp_path, Compression.GZIP)
+    page = committed(parts, JOB, b"no gzip at all")
+    assert cut_to(parts, page)
+
+    with pytest.raises(VerificationError, match="Remove the file") as told:
+        list(parts.lines(JOB))
+
+    assert "damaged" in told.value.message
+    parts.close_all()
+
+
+def test_A_25_reply_of_unreadable_rows_is_kept_for_its_owner_alone(tmp_path: Path, parts: Partitions) -> None:
+    """A quarantined reply is named after its job and its first row, in a folder that no reader's pattern matches."""
+    with no_umask():
+        parts.quarantine(JOB, 501, b"first look")
+        parts.quarantine(JOB, 501, b"second look")
+
+    path = tmp_path / parts.quarantine_path(JOB, 501)
+    assert path.relative_to(tmp_path).parts[0] == "_quarantine"
+    assert path.name == f"{file_stem(JOB.campaign.key)}.from-501.reply"
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"second look", 0o600)
+    assert {
+        stat.S_IMODE(each.stat().st_mode) for each in path.parents if each.is_relative_to(tmp_path / "_quarantine")
+    } == {0o700}
+
+
+def test_A_25_quarantine_is_released_once_all_rows_were_read(tmp_path: Path, parts: Partitions) -> None:
+    """A later harvest that reads every row removes what was kept of this job, and nothing of others."""
+    other = job(2, "other")
+    for each in (JOB, other):
+        parts.quarantine(each, 1, b"as it came")
+        parts.cut(each, 0, b"")
+
+    (partial,) = parts.publish([Contents(other, 0, unreadable_rows=1)])
+    (whole,) = parts.publish([Contents(JOB, 0)])
+
+    assert (partial.state, whole.state) == (JobState.PARTIAL, JobState.DONE)
+    assert not (tmp_path / parts.quarantine_path(JOB, 1)).exists()
+    assert (tmp_path / parts.quarantine_path(other, 1)).exists()
+
+
+def test_empty_part_leaves_no_file_when_it_is_let_go(tmp_path: Path, parts: Partitions) -> None:
+    """A job that was put off before its first row leaves nothing in the folder of parts."""
+    parts.cut(JOB, 0, b"")
+
+    parts.close(JOB)
+
+    assert list((tmp_path / "_parts").iterdir()) == []
 
 
 # --- the folder ---------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The writer: whatever waits is one batch, its bytes synced before the ledger's one word for it."""
 
 import asyncio
+import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from factories import DATE, HandClock, facts, inline
 
 from harvester.engine.framing import FramedPage
+from harvester.engine.paging import Join
 from harvester.engine.ports import Offload
 from harvester.engine.writer import Closing, LastWord, NewPage, Writer
 from harvester.errors import DiskError
@@ -230,6 +232,30 @@ async def test_P_14_cancelled_waiter_takes_nothing_from_the_others(tmp_path: Pat
 
     assert [type(result) for result in results] == [asyncio.CancelledError, type(None)]
     assert [desk.committed()[key] is not None for key in ("k0", "k1")] == [True, True]
+
+
+async def test_A_25_reply_is_in_quarantine_before_the_ledger_knows_of_its_rows(desk: Desk) -> None:
+    """A page with rows that could not be read leaves the answer as it came, for its owner alone, and its counts."""
+    async with at_work(desk.writer):
+        await desk.writer.carry_out(
+            new_page(desk.jobs[0], reply=b"as it came", unreadable_rows=2, received_rows=5, duplicates=1)
+        )
+
+    (reply,) = (desk.output / "_quarantine").rglob("*.reply")
+    page = desk.committed()["k0"]
+    assert page is not None
+    assert (reply.read_bytes(), stat.S_IMODE(reply.stat().st_mode)) == (b"as it came", 0o600)
+    assert (page.received_rows, page.rows, page.duplicates, page.unreadable_rows) == (5, 1, 1, 2)
+
+
+async def test_A_16_shift_is_committed_with_its_page(desk: Desk) -> None:
+    """A page that did not join on says so in the ledger."""
+    async with at_work(desk.writer):
+        await desk.writer.carry_out(new_page(desk.jobs[0], join=Join.ADRIFT))
+        await desk.writer.carry_out(new_page(desk.jobs[1], join=Join.MENDED))
+
+    pages = desk.committed()
+    assert [page is not None and page.is_shifted for page in (pages["k0"], pages["k1"])] == [True, False]
 
 
 async def test_bug_in_a_batch_is_not_swallowed(desk: Desk) -> None:

@@ -274,9 +274,14 @@ class Partitions:
                 leftover.unlink(missing_ok=True)
 
     def parts_of(self, account: str, date: dt.date) -> list[Path]:
-        """Return the parts of an account and date that lie there, whoever left them."""
+        """Return the parts of an account and date that lie there, whoever left them.
+
+        A folder that cannot be read is told: a pattern would find nothing in it and say nothing.
+        """
         parts = self._output / "_parts"
-        return [path for action in Action for path in parts.glob(f"{_part_prefix(account, date, action)}*")]
+        prefixes = tuple(_part_prefix(account, date, action) for action in Action)
+        with disk_errors(parts):
+            return [path for path in parts.iterdir() if path.name.startswith(prefixes)] if parts.is_dir() else []
 
     def close(self, job: Job) -> None:
         """Let go of a job's part, if it is open; the file stays if it holds anything."""
