@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harvester.errors import DiskError, VerificationError
-from harvester.model import Action, Contents, Job, JobState, Published, StoredPage
+from harvester.model import Action, Contents, Job, Published, StoredPage
 from harvester.store.partitions import Compression, Partitions, file_stem
 
 if sys.version_info >= (3, 14):
@@ -372,24 +372,31 @@ def test_A_25_reply_of_unreadable_rows_is_kept_for_its_owner_alone(tmp_path: Pat
     assert path.relative_to(tmp_path).parts[0] == "_quarantine"
     assert path.name == f"{file_stem(JOB.campaign.key)}.from-501.reply"
     assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"second look", 0o600)
-    assert {
-        stat.S_IMODE(each.stat().st_mode) for each in path.parents if each.is_relative_to(tmp_path / "_quarantine")
-    } == {0o700}
+    folders = [each for each in path.parents if each.is_relative_to(tmp_path / "_quarantine")]
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
 
 
-def test_A_25_quarantine_is_released_once_all_rows_were_read(tmp_path: Path, parts: Partitions) -> None:
-    """A later harvest that reads every row removes what was kept of this job, and nothing of others."""
+def test_A_25_quarantine_is_released_when_the_job_starts_anew(tmp_path: Path, parts: Partitions) -> None:
+    """A harvest that reads a job from its first row on removes what was kept of it, and nothing of others."""
     other = job(2, "other")
     for each in (JOB, other):
         parts.quarantine(each, 1, b"as it came")
-        parts.cut(each, 0, b"")
 
-    (partial,) = parts.publish([Contents(other, 0, unreadable_rows=1)])
-    (whole,) = parts.publish([Contents(JOB, 0)])
+    parts.cut(JOB, 0, b"")
 
-    assert (partial.state, whole.state) == (JobState.PARTIAL, JobState.DONE)
     assert not (tmp_path / parts.quarantine_path(JOB, 1)).exists()
     assert (tmp_path / parts.quarantine_path(other, 1)).exists()
+
+
+@pytest.mark.parametrize("content", [b"one\n", b""], ids=["beside written rows", "no row of it was readable"])
+def test_A_25_quarantine_of_committed_pages_stays(tmp_path: Path, parts: Partitions, content: bytes) -> None:
+    """A job that is taken up again keeps what its committed pages left, also where they left no byte in the part."""
+    page = committed(parts, JOB, content)
+    parts.quarantine(JOB, 1, b"as it came")
+
+    assert cut_to(parts, page)
+
+    assert (tmp_path / parts.quarantine_path(JOB, 1)).exists()
 
 
 def test_empty_part_leaves_no_file_when_it_is_let_go(tmp_path: Path, parts: Partitions) -> None:

@@ -10,6 +10,7 @@ known to join on to the rows before it; where it does not, the loop goes back un
 Source: docs/api.md, sections on pages and ends.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum, auto
@@ -224,12 +225,12 @@ def facts_of(
     named = dict(zip(page.places, map(identity, page.rows), strict=True))
     join, known_rows = _join(page, named, request, progress, seen)
     chosen = {} if join is Join.APART else _new_rows(named, known_rows, seen)
-    beyond = [] if join is Join.APART else [place for place in named if place >= known_rows]
+    beyond_rows = 0 if join is Join.APART else len(named) - bisect_left(page.places, known_rows)
     facts = PageFacts(
         received_rows=page.received_rows,
         new_rows=len(chosen),
         new_contacts=sum(map(bool, chosen.values())),
-        duplicates=len(beyond) - sum(place in chosen for place in beyond),
+        duplicates=beyond_rows - (len(chosen) - bisect_left(tuple(chosen), known_rows)),
         unreadable_rows=0 if join is Join.APART else sum(place >= known_rows for place in page.unreadable),
         join=join,
         last=_mark(page, named, page.received_rows - 1),

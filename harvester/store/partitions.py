@@ -131,7 +131,7 @@ class Partitions:
         Args:
             job: whose part.
             size_bytes: its committed size; 0 before the first page.
-            sha256: of these bytes; not looked at where there are none.
+            sha256: of these bytes; empty before the first page, where the job starts anew.
 
         Returns:
             Whether the committed bytes are there; if not, the part is empty now and its rows must be fetched again.
@@ -144,7 +144,7 @@ class Partitions:
             digest = _sha256_of(file, size_bytes)
             is_whole = not size_bytes or digest.digest() == sha256
             os.ftruncate(file, size_bytes if is_whole else 0)
-            if not (size_bytes and is_whole):
+            if not (sha256 and is_whole):
                 self._release(job)
         self._open[job.id] = _Part(file, size_bytes, digest) if is_whole else _Part(file, 0, hashlib.sha256())
         return is_whole

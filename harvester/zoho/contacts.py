@@ -118,11 +118,15 @@ def contact_identity(row: Row) -> str:
     Addresses are compared in lower case and never returned themselves. Two rows that name nobody may be two contacts
     whose data were erased, however alike they look.
     """
-    if contact_id := _text(row.get("contactid")):
+    contact_id = row.get("contactid")
+    if type(contact_id) is not str:  # nearly always one; this runs for every row
+        contact_id = _text(contact_id)
+    if contact_id and contact_id != _NULL:
         return f"id:{contact_id}"
-    addresses = (_text(row.get(name)) for name in _NAMES["email"])
-    if address := next((address for address in addresses if address), None):
-        return f"mail:{_digest(address.strip().lower())}"
+    for name in _NAMES["email"]:
+        address = _text(row.get(name))
+        if address:
+            return f"mail:{_digest(address.strip().lower())}"
     return ""
 
 

@@ -5,27 +5,16 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import zip_longest
-from typing import Any
+from itertools import chain
 
-from simulation.night import DATE, Night
+from simulation.night import Night
+from simulation.truth import Truth, require, world_of
 
 from harvester.cli.workshop import LEDGER_FILE
-from harvester.model import Harvest, JobState, ResponseFormat
-from harvester.simulator.world import World
+from harvester.model import Harvest, JobState
 from harvester.store.database import Database
 from harvester.store.job_report import JobReport
 from harvester.store.ledger import Ledger
-
-
-class ViolationError(Exception):
-    """An invariant does not hold."""
-
-
-def require(is_kept: object, what: str) -> None:
-    """Raise unless the invariant holds."""
-    if not is_kept:
-        raise ViolationError(what)
 
 
 @contextmanager
@@ -38,16 +27,12 @@ def opened_ledger(night: Night) -> Iterator[Ledger]:
         database.close()
 
 
-def world_of(night: Night, account: str) -> World:
-    """Return the world that an account of the night sees."""
-    return night.wire.zoho.world(night.settings.accounts[account].client_id)
-
-
 class DiskWatch:
-    """Compares ledger, files and the server's truth; a partition is read whole once, after that by its hash."""
+    """Compares ledger, files and the server's truth; a done partition is read whole once, after that by its hash."""
 
     def __init__(self) -> None:
         self._verified: dict[str, str] = {}
+        self._doubted: set[str] = set()
 
     def look(self, night: Night) -> None:
         """Check all that is there.
@@ -59,7 +44,7 @@ class DiskWatch:
             return
         with opened_ledger(night) as ledger:
             for harvest in ledger.harvests():
-                for job in ledger.jobs(harvest, JobState.DONE):
+                for job in chain(ledger.jobs(harvest, JobState.DONE), ledger.jobs(harvest, JobState.PARTIAL)):
                     self._check_partition(night, harvest, job)
                 _check_no_stranger(night, harvest, ledger)
 
@@ -69,44 +54,38 @@ class DiskWatch:
         content = file.read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()
         require((len(content), sha256) == (job.bytes, job.sha256), f"P2: {name}: the file is not the ledger's")
-        known = self._verified.get(str(job.path))
+        path = str(job.path)
+        require(job.is_doubted or path not in self._doubted, f"P2: {name}: it was doubted once, and is trusted again")
+        if job.is_doubted:
+            self._doubted.add(path)
+        known = self._verified.get(path)
         require(known in {None, sha256} or job.is_doubted, f"P4: {name} was changed after it was done")
         if known == sha256:
             return
-        self._verified[str(job.path)] = sha256
+        if job.state is JobState.DONE:  # a partial one is read again by every run
+            self._verified[path] = sha256
         _check_rows(night, harvest, job, gzip.decompress(content) if file.suffix == ".gz" else content)
 
 
 def _check_rows(night: Night, harvest: Harvest, job: JobReport, content: bytes) -> None:
-    """See that the rows are those of the server, each once and in its order, and belong to this job."""
+    """See that the rows are framed and counted, belong to this job, and are those of the server."""
     name, lines = _name(job), content.split(b"\n")
     require(lines.pop() == b"", f"P4: {name} does not end with a newline")
     require(len(lines) == job.rows, f"P2: {name} has {len(lines)} rows, the ledger says {job.rows}")
     records = [json.loads(line) for line in lines]
-    theirs = _truth(night, harvest, job)
-    for position, (record, truth) in enumerate(zip_longest(records, theirs), start=1):
-        require(record is not None and truth is not None, f"P2: {name}: {len(records)} rows, and not the server's")
-        told = record["raw"] if isinstance(truth, dict) else record["email"]
-        require(told == truth, f"P2: {name}: row {position} is not the server's")
-        place = (record["account"], record["campaign_key"], record["action"], record["position"])
-        require(place == (harvest.account, job.campaign_key, job.action, position), f"P2: {name}: a row of {place}")
-
-
-def _truth(night: Night, harvest: Harvest, job: JobReport) -> Iterator[Any]:
-    """Give the server's rows; of XML, whose fields differ, the addresses."""
-    world = world_of(night, harvest.account)
-    if night.settings.harvest.response_format is ResponseFormat.JSON:
-        return world.rows(job.campaign_key, job.action)
-    return (contact.email for contact in world.recipients(world.campaign(job.campaign_key), job.action))
+    for record in records:
+        place = (record["account"], record["campaign_key"], record["action"])
+        require(place == (harvest.account, job.campaign_key, job.action), f"P2: {name}: a row of {place}")
+    Truth(night, world_of(night, harvest.account), job.campaign_key, job.action).check(name, records)
 
 
 def _check_no_stranger(night: Night, harvest: Harvest, ledger: Ledger) -> None:
     """See that each file is known: a job's partition, or one whose publishing was cut off."""
-    folder = night.settings.output / f"recipients/account={harvest.account}/dt={DATE.isoformat()}"
+    folder = night.settings.output / f"recipients/account={harvest.account}/dt={harvest.date.isoformat()}"
     found = {path.relative_to(night.settings.output).as_posix() for path in folder.glob("action=*/*")}
     known = {job.path for job in ledger.jobs(harvest)}
     ending = {
-        f"{job.campaign_key}.jsonl" for job in ledger.jobs(harvest) if job.ending and job.state is not JobState.DONE
+        f"{job.campaign_key}.jsonl" for job in ledger.jobs(harvest) if job.ending and job.state not in {JobState.DONE, JobState.PARTIAL}
     }
     strangers = [path for path in found - known if path.rsplit("/", 1)[1].removesuffix(".gz") not in ending]
     require(not strangers, f"P4: a file that no job accounts for: {strangers}")

@@ -17,9 +17,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from simulation.invariants import check
+from simulation.moods import draw
 from simulation.night import played
 from simulation.on_disk import DiskWatch
-from simulation.scenario import Scenario, draw
+from simulation.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)

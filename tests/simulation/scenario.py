@@ -74,6 +74,7 @@ class Scenario:
         suspends: when the machine sleeps, and for how long.
         outages: spans in which no host can be reached.
         slowest_disk_s: the longest that a piece of disk work takes.
+        has_yesterday: whether the day before was harvested, so that the sizes of sets are known.
     """
 
     seed: int
@@ -87,6 +88,7 @@ class Scenario:
     suspends: tuple[tuple[float, float], ...] = ()
     outages: tuple[tuple[float, float], ...] = ()
     slowest_disk_s: float = 0.0
+    has_yesterday: bool = False
 
     @property
     def is_quiet(self) -> bool:
@@ -102,8 +104,8 @@ class Scenario:
         return 0.0 if self.is_quiet else TROUBLE_ENDS_S
 
 
-def draw(seed: int) -> Scenario:
-    """Return the night of a seed."""
+def plain(seed: int) -> Scenario:
+    """Return the night of a seed, with sets that keep still and rows that can be read."""
     rng = Random(f"{seed}/scenario")  # noqa: S311  a night, no secret
     is_quiet = rng.random() < 1 / 8
     counting = rng.choice(list(Counting))

@@ -3,8 +3,9 @@
 import math
 
 import pytest
+from simulation.moods import draw
 from simulation.run import play, play_scenario
-from simulation.scenario import Scenario, draw
+from simulation.scenario import Scenario, plain
 
 from harvester.model import Action
 from harvester.simulator.options import Counting, Options, QuotaOptions, WorldOptions

@@ -21,6 +21,12 @@ from harvester.zoho.wire import HttpReply, TransportError
 
 RECIPIENTS_PATH = f"{API_PREFIX}getcampaignrecipientsdata"
 
+Question = tuple[str, str, int]
+"""Campaign key, action and the 1-based index of the first row; the index is 0 where no rows are asked for."""
+
+Population = frozenset[str]
+"""The ids of contacts."""
+
 
 class Witness(Referee):
     """The server's referee, that also remembers the last call."""
@@ -48,23 +54,29 @@ class Wire:
         life: of the process that sends at present.
         answers_lost: calls that were counted and whose answer the process never had.
         secrets: what must not be seen in any log.
+        populations: of moving sets, who had ever been in them when a page that was received was made.
     """
 
     def __init__(self, options: Options, clock: SimClock, outages: Sequence[tuple[float, float]]) -> None:
         self.zoho = Zoho(options)
         self._witness = Witness(options.quota)
         self.zoho.referee = self._witness
-        self.ours = Referee(options.quota)
         self.life = Life()
-        self.answers_lost = 0
         self.journal: list[str] = []
         self.secrets: set[str] = set()
-        self.journeys: set[asyncio.Task[Answer]] = set()
+        self.journeys: set[asyncio.Task[tuple[Answer, Population]]] = set()
         self._options = options
+        self.begin_anew()
         self._clock = clock
         self._outages = outages
         self._hurry = asyncio.Event()
         self._authorizations: dict[str, str] = {}
+
+    def begin_anew(self) -> None:
+        """Forget what calls were made and what came of them, while none is on its way."""
+        self.ours = Referee(self._options.quota)
+        self.answers_lost = 0
+        self.populations: dict[Question, Population] = {}
 
     async def post(
         self,
@@ -114,17 +126,20 @@ class Wire:
         journey = asyncio.create_task(self._travel(request, delay.before_count_s), name="journey")
         self.journeys.add(journey)
         journey.add_done_callback(self.journeys.discard)
-        answer = await asyncio.shield(journey)
+        answer, population = await asyncio.shield(journey)
         if math.isinf(delay.after_count_s):
             await asyncio.sleep(math.inf)
         await asyncio.sleep(delay.after_count_s)
-        return await self._maltreated(answer)
+        answer = await self._maltreated(answer)
+        if population:
+            self.populations[_question(request)] = population
+        return answer
 
-    async def _travel(self, request: Request, before_count_s: float) -> Answer:
+    async def _travel(self, request: Request, before_count_s: float) -> tuple[Answer, Population]:
         with suppress(TimeoutError):
             async with asyncio.timeout(before_count_s):
                 await self._hurry.wait()
-        now_s = self._clock.true_s()
+        now_s, population = self._clock.true_s(), self._population(request)
         answer = self.zoho.answer(request, now_s)
         arrival = self._witness.last
         if arrival is None:
@@ -132,7 +147,16 @@ class Wire:
         self.ours.record(arrival)
         asked = [request.params.get(name) for name in ("campaignkey", "action", "fromindex", "range")]
         self.journal.append(f"{now_s:.6f} {arrival.account} {arrival.endpoint} {arrival.kind} {asked}")
-        return answer
+        return answer, population
+
+    def _population(self, request: Request) -> Population:
+        """Return who has been in the set that a call asks for, where sets move; nobody for any other call."""
+        grant = self.zoho._tokens.holder(request.headers.get("authorization", ""))
+        campaign_key, action, from_index = _question(request)
+        if not (self._options.shifts.share and grant and from_index):
+            return frozenset()
+        world = self.zoho.world(grant.client_id)
+        return world.history(campaign_key, action).ever if world.find(campaign_key) else frozenset()
 
     async def _maltreated(self, answer: Answer) -> Answer:
         match answer.mishap:
@@ -147,3 +171,8 @@ class Wire:
             case Mishap.NONE:
                 pass
         return answer
+
+
+def _question(request: Request) -> Question:
+    params = request.params
+    return params.get("campaignkey", ""), params.get("action", ""), int(params.get("fromindex", 0))
