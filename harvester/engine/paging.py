@@ -201,9 +201,12 @@ def requests_ahead(
     """Return the calls that may be under way together with `request`, the next one: none where a page more is a risk.
 
     They assume that pages stay as long as the last one; no call is made past the expected end, but for the one that a
-    full last page needs.
+    full last page needs. Pages that do not overlap are asked for one by one: where a set grew at its front between two
+    of them, and the later one was made first, a row would fall between them unseen.
     """
-    if expected_rows is None or not progress.pages or progress.steps_back or progress.page_rows > request.range_rows:
+    if expected_rows is None or not progress.overlap_rows or progress.steps_back:
+        return []
+    if progress.page_rows > request.range_rows:
         return []
     stride = progress.page_rows - progress.overlap_rows
     indices = range(request.from_index + stride, expected_rows + 1, stride)[:pages_ahead]

@@ -164,9 +164,8 @@ class Ledger:
         anew = these if is_anew else f"{these} AND code = '{BROKEN_PAGING}'"
         connection.execute(f"DELETE FROM pages WHERE job_id IN (SELECT id FROM jobs WHERE {anew})", chosen)
         connection.execute(
-            "UPDATE jobs SET calls = 0, codes = '{}', retries = 0, waited_s = 0, verdict = NULL,"
-            # Where short pages proved nothing, they do not prove anything to those who come back for unreadable rows.
-            f" is_doubted = iif(state = 'partial', is_doubted, 0), ending = NULL WHERE {anew}",
+            "UPDATE jobs SET calls = 0, codes = '{}', retries = 0, waited_s = 0, verdict = NULL, ending = NULL,"
+            f" is_doubted = iif(state = 'partial', is_doubted, 0) WHERE {anew}",  # its short pages still prove nothing
             chosen,
         )
         connection.execute(

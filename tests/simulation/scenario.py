@@ -91,17 +91,24 @@ class Scenario:
     has_yesterday: bool = False
 
     @property
-    def is_quiet(self) -> bool:
-        """Whether nothing at all goes wrong, so that not a call may be wasted."""
+    def is_undisturbed(self) -> bool:
+        """Whether nothing befalls the machine or the network."""
         network, faults = self.server.network, self.server.faults
         trouble = (*self.deaths, *self.foreign_at_s, *self.wall_steps, *self.suspends, *self.outages)
         is_swift = network.latency_s + network.jitter_s <= SWIFT_S_MAX
         return is_swift and not (trouble or faults.share or network.late_share)
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether nothing at all goes wrong, with the sets neither, so that not a call may be wasted."""
+        server = self.server
+        has_restless_sets = server.shifts.share or server.quirks.damaged_share or server.counters.share
+        return self.is_undisturbed and not has_restless_sets and server.answers.later_clamp_rows is None
+
+    @property
     def trouble_ends_s(self) -> float:
         """When the last thing has gone wrong, so that from then on every run must do all that can be done."""
-        return 0.0 if self.is_quiet else TROUBLE_ENDS_S
+        return 0.0 if self.is_undisturbed else TROUBLE_ENDS_S
 
 
 def plain(seed: int) -> Scenario:
