@@ -167,6 +167,7 @@ class ClaimedJob:
         ending: how its last page was proven last, if it was; then only the publishing is left.
         rows: how many rows are committed, over all pages.
         unreadable_rows: how many lie in quarantine, over all pages.
+        unreadable_from: where the pages of these begin in the set.
         is_doubted: whether an earlier harvest of this date fell short of the counters: no end is taken on trust.
     """
 
@@ -177,11 +178,15 @@ class ClaimedJob:
     ending: str | None
     rows: int = 0
     unreadable_rows: int = 0
+    unreadable_from: tuple[int, ...] = ()
     is_doubted: bool = False
 
 
 BROKEN_PAGING = "broken-paging"
 """The code of a job whose pages made no sense: none of them is built on."""
+
+SHORT_PAGE = "short page"
+"""The ending that costs no call of its own: a page shorter than others were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +225,15 @@ class Delay:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is in the part of a job whose pages are all committed; `unreadable_rows` lie in quarantine instead."""
+    """What is in the part of a job whose pages are all committed.
+
+    `unreadable_rows` lie in quarantine instead, in the replies of pages that begin at the rows `unreadable_from`.
+    """
 
     job: Job
     rows: int
     unreadable_rows: int = 0
+    unreadable_from: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

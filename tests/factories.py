@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
-from harvester.engine.paging import Join, PageFacts, rows_digest
+from harvester.engine.marks import rows_digest
+from harvester.engine.paging import Join, PageFacts
 from harvester.model import (
     Action,
     Campaign,

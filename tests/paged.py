@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from factories import request, rows
 
-from harvester.engine.errand import _progress_after
+from harvester.engine.errand import progress_after
+from harvester.engine.marks import mark
 from harvester.engine.paging import Back, Broken, Finished, PageFacts, Progress, Trust, facts_of, judge
 from harvester.model import Echo, Page, PageRequest, Row, StoredPage
 
@@ -49,6 +50,7 @@ class Harvested:
 
     longest_rows: int = 0
     rows: list[Row] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
     asked: list[PageRequest] = field(default_factory=list)
     pages: list[PageFacts] = field(default_factory=list)
     verdict: Finished | Broken | None = None
@@ -72,7 +74,6 @@ class Reader:
 
     range_rows: int = RANGE_ROWS
     killed_after: Collection[int] = ()
-    expected_rows: int | None = None
     is_doubted: bool = False
 
     def read(self, answer: Callable[[PageRequest], Page], longest_rows: int = 0) -> Harvested:
@@ -83,7 +84,7 @@ class Reader:
             told.asked.append(asked)
             page = answer(asked)
             facts, chosen = facts_of(page, asked, progress, seen, contact)
-            verdict = judge(progress, asked, facts, Trust(told.longest_rows, self.expected_rows, self.is_doubted))
+            verdict = judge(progress, asked, facts, Trust(told.longest_rows, self.is_doubted))
             if isinstance(verdict, Broken):
                 told.verdict = verdict
                 break
@@ -92,16 +93,17 @@ class Reader:
             if isinstance(verdict, Back):
                 continue
             told.rows.extend(row for place, row in zip(page.places, page.rows, strict=True) if place in chosen)
+            told.positions.extend(asked.from_index + place for place in chosen)
             told.pages.append(facts)
             seen |= {identity for identity in chosen.values() if identity}
             if isinstance(verdict, Finished):
                 told.verdict = verdict
             elif progress.pages in self.killed_after:
-                progress = _taken_up(asked, facts, progress, told.rows)
+                progress = _taken_up(asked, facts, progress, told)
         return told
 
 
-def _taken_up(asked: PageRequest, facts: PageFacts, progress: Progress, written: Sequence[Row]) -> Progress:
+def _taken_up(asked: PageRequest, facts: PageFacts, progress: Progress, told: Harvested) -> Progress:
     """Return where a job stands after a restart: what the ledger and the part tell."""
     page = StoredPage(
         number=progress.pages,
@@ -115,4 +117,6 @@ def _taken_up(asked: PageRequest, facts: PageFacts, progress: Progress, written:
         sha256=b"",
         digest=facts.digest,
     )
-    return _progress_after(page, contact(written[-1]) if written else "")
+    if not told.rows:
+        return progress_after(page, "", 0)
+    return progress_after(page, mark(told.rows[-1], contact(told.rows[-1])), told.positions[-1])

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from factories import failure, inline
@@ -12,12 +13,15 @@ from simulation.virtual_loop import VirtualLoop
 
 from harvester.engine.admission import Admission, Quota
 from harvester.engine.budget import Budget, BudgetRules
+from harvester.engine.ports import Offload
 from harvester.engine.stop import Stop
 from harvester.events import BudgetHeld, Event, LockoutClosed, LockoutOpened
 from harvester.leases import Lease
 from harvester.model import Failure, FailureKind
 from harvester.store.calls import CallBook, Window
 from harvester.store.database import Database
+
+T = TypeVar("T")
 
 CALLS, PERIOD_S, LOCK_S, HOLD_S = 10, 300.0, 1800.0, 120.0
 QUOTA = Quota(CALLS, PERIOD_S, Admission.WINDOW)
@@ -40,18 +44,56 @@ class LoopClock:
         return 1_700_000_000.0 + self.now_s()
 
 
+SLOW_S = 0.5
+"""How long a slow disk works on each piece."""
+
+
+class SlowDisk:
+    """An `Offload` that does one piece after the other, as a thread does: what has begun is not cancelled any more."""
+
+    def __init__(self) -> None:
+        self.heard: dict[str, Callable[[], object]] = {}
+        self._free_s = 0.0
+
+    def __call__(self, work: Callable[[], T], /) -> "asyncio.Future[T]":
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[T] = loop.create_future()
+        begins_s = max(loop.time(), self._free_s)
+        self._free_s = begins_s + SLOW_S
+        loop.call_at(begins_s, self._begin, work, outcome)
+        self._tell("asked")
+        return outcome
+
+    def _begin(self, work: Callable[[], T], outcome: "asyncio.Future[T]") -> None:
+        if not outcome.cancelled():
+            asyncio.get_running_loop().call_later(SLOW_S, self._end, work, outcome)
+            self._tell("begun")
+
+    def _end(self, work: Callable[[], T], outcome: "asyncio.Future[T]") -> None:
+        result = work()
+        if not outcome.cancelled():
+            outcome.set_result(result)
+            self._tell("done")
+
+    def _tell(self, moment: str) -> None:
+        self.heard.pop(moment, int)()
+
+
 @dataclass(slots=True)
 class Bench:
     """Several processes' budgets over one file, and what they told."""
 
     path: Path
+    offload: Offload = inline
     events: list[Event] = field(default_factory=list)
     stop: Stop = field(default_factory=Stop)
 
     def budget(self, rules: BudgetRules = RULES) -> Budget:
-        clock = LoopClock()
-        book = CallBook(Database(self.path / "ledger.sqlite"), Window("acme", "endpoint", QUOTA.memory_s), clock)
-        return Budget(rules, book, clock, inline, self.events.append, self.stop)
+        return Budget(rules, self.book(), LoopClock(), self.offload, self.events.append, self.stop)
+
+    def book(self) -> CallBook:
+        window = Window("acme", "endpoint", QUOTA.memory_s)
+        return CallBook(Database(self.path / "ledger.sqlite"), window, LoopClock())
 
     def told(self, kind: type[Event]) -> list[Event]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -285,6 +327,37 @@ def test_R_14_cancelled_waiters_leak_no_slot(tmp_path: Path) -> None:
     virtually(play)
 
 
+@pytest.mark.parametrize("is_probe", [False, True])
+@pytest.mark.parametrize("cancels", [1, 2])
+@pytest.mark.parametrize("moment", ["asked", "begun", "done"])
+def test_R_14_a_withdrawn_call_leaves_no_lease(tmp_path: Path, *, moment: str, cancels: int, is_probe: bool) -> None:
+    """Whoever is cancelled while the lease is written costs neither budget nor time, nor the right to probe."""
+
+    async def play() -> None:
+        disk = SlowDisk()
+        bench = Bench(tmp_path, offload=disk)
+        budget, loop = bench.budget(), asyncio.get_running_loop()
+        if is_probe:
+            await budget.settle(await leased(budget), LOCKED, "2008")
+            await asyncio.sleep(2 * LOCK_S)
+        stamps = bench.book().standing().stamps
+        doomed = asyncio.create_task(leased(budget))
+        disk.heard[moment] = doomed.cancel
+        for _ in range(cancels - 1):
+            await asyncio.sleep(1.4 * SLOW_S)
+            doomed.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await doomed
+
+        began_s, lease = loop.time(), await leased(budget)
+
+        assert lease.is_probe == is_probe
+        assert loop.time() - began_s < 5 * SLOW_S
+        assert len(bench.book().standing().stamps) == len(stamps) + 1
+
+    virtually(play)
+
+
 def test_long_wait_is_told_once(tmp_path: Path) -> None:
     """A wait for the window is one event, not one for each look at the clock."""
 
@@ -308,8 +381,7 @@ def test_lockout_is_recorded_with_our_own_calls(tmp_path: Path) -> None:
             await call(budget)
         await call(budget, outcome=LOCKED)
 
-        book = CallBook(Database(tmp_path / "ledger.sqlite"), Window("acme", "endpoint", QUOTA.memory_s), LoopClock())
-        (record,) = book.records(10)
+        (record,) = bench.book().records(10)
         assert (record.code, record.level, record.calls_in_window) == ("2008", 1, 5)
         assert record.until_wall_s - record.seen_wall_s == pytest.approx(LOCK_S, rel=0.01)
 

@@ -67,7 +67,7 @@ class Played:
     seconds: float
 
 
-def play(path: Path, server: Scripted, campaigns: int = 3) -> Played:
+def play(path: Path, server: Scripted, campaigns: int = 3, *, is_renewed: bool = True) -> Played:
     """Ask for the counters of so many campaigns; the endpoint's own stop is asked when it locks, as in a run."""
     events: list[Event] = []
     stop = Stop()
@@ -82,7 +82,8 @@ def play(path: Path, server: Scripted, campaigns: int = 3) -> Played:
         harvest = ledger.open_harvest("acme", DATE)
         ledger.plan(harvest, [Campaign(f"k{number}") for number in range(campaigns)], [Action.SENT])
         book = CounterBook(database, "run-1")
-        book.renew(harvest, is_all=False)
+        if is_renewed:
+            book.renew(harvest, is_all=False)
         seconds = runner.run(_played(_tools(path, database, ledger, emit, stop), server, harvest, book))
         return Played(server, events, book.missing(harvest), seconds)
 
@@ -144,6 +145,17 @@ def test_a_campaign_that_is_refused_costs_no_other(tmp_path: Path) -> None:
     assert told(played, CountersRead) == [CountersRead("acme", 2)]
     assert told(played, CountersMissing) == [CountersMissing("acme", 1, REFUSED.message)]
     assert play(tmp_path, Scripted()).server.asked == ["k1"]
+
+
+def test_a_run_that_asks_nothing_tells_nothing(tmp_path: Path) -> None:
+    """What stays unknown was told by the run that was refused; one without an open job does not ask again."""
+    server = Scripted({"k1": [REFUSED]})
+    first = play(tmp_path, server)
+    assert len(told(first, CountersMissing)) == 1
+
+    again = play(tmp_path, server, is_renewed=False)
+
+    assert (again.events, again.missing, len(server.asked)) == ([], 1, 3)
 
 
 def test_a_privilege_that_is_missing_is_found_out_in_few_calls(tmp_path: Path) -> None:

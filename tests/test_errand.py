@@ -182,12 +182,60 @@ async def test_A_25_row_that_was_damaged_on_its_way_is_no_loss(tmp_path: Path) -
     answers = [damaged(server(TOTAL_ROWS).answer(PageRequest("k0", "sentcontacts", 1, PAGE_ROWS)), 5)]  # type: ignore[arg-type]
 
     with bench(tmp_path, lambda asked: answers.pop() if answers else server(TOTAL_ROWS).answer(asked)) as opened:
-        assert await carried_out(opened) == PutOff()
         assert await carried_out(opened) == Ended()
 
         assert opened.contacts() == list(range(1, TOTAL_ROWS + 1))
         assert (opened.report().state, opened.report().unreadable_rows) == (JobState.DONE, 0)
         assert not (opened.output / "_quarantine").exists()
+
+
+async def test_A_25_page_that_failed_before_is_asked_for_once_more_all_the_same(tmp_path: Path) -> None:
+    """Whatever went wrong with a page before, its damaged rows get their second chance; it is spent once a page."""
+    whole = server(TOTAL_ROWS).answer
+    answers: list[Page | Failure] = [MALFORMED, damaged(whole(PageRequest("k0", "sentcontacts", 1, PAGE_ROWS)), 5)]  # type: ignore[arg-type]
+
+    with bench(tmp_path, lambda asked: answers.pop(0) if answers else whole(asked)) as opened:
+        assert await carried_out(opened) == PutOff()
+        assert await carried_out(opened) == Ended()
+
+        assert (opened.report().state, opened.report().rows) == (JobState.DONE, TOTAL_ROWS)
+        assert opened.recipients.indices.count(1) == 3
+
+
+async def test_A_25_first_page_without_a_readable_row_goes_to_quarantine(tmp_path: Path) -> None:
+    """A page of which no row can be read is no repeated page: its reply is kept, and the job is partial."""
+
+    def answer(asked: PageRequest) -> Page:
+        page = server(TOTAL_ROWS).answer(asked)
+        lost_rows = max(0, PAGE_ROWS + 1 - asked.from_index)
+        return Page(page.rows[lost_rows:], unreadable=frozenset(range(lost_rows)), body=b"as sent")
+
+    with bench(tmp_path, answer) as opened:
+        assert await carried_out(opened) == Ended()
+
+        report, (reply,) = opened.report(), (opened.output / "_quarantine").rglob("*.reply")
+        assert (report.state, report.rows, report.unreadable_rows) == (JobState.PARTIAL, TOTAL_ROWS - 60, 60)
+        assert (opened.contacts()[0], reply.read_bytes()) == (61, b"as sent")
+
+
+# --- counters -----------------------------------------------------------------------------------------------------
+
+
+async def test_A_12_counter_of_none_fails_no_large_set(tmp_path: Path) -> None:
+    """A counter may be wrong: a set of 70,000 rows that is counted as empty is read whole."""
+    with bench(tmp_path, server(70_000).answer) as opened:
+        assert await carried_out(opened, expected_rows=0) == Ended()
+
+        assert (opened.report().state, opened.report().rows) == (JobState.DONE, 70_000)
+
+
+async def test_A_14_counter_proves_no_end_to_a_doubted_job(tmp_path: Path) -> None:
+    """A job that is read again because counts did not agree takes no end on trust, not the counter's either."""
+    with bench(tmp_path, server(40).answer) as opened:
+        (claimed,) = opened.claim(expected_rows=40)
+        assert await opened.carry_out(replace(claimed, is_doubted=True)) == Ended()
+
+        assert opened.report().calls == 2
 
 
 # --- failures -----------------------------------------------------------------------------------------------------
@@ -410,6 +458,48 @@ async def test_D_11_publishing_that_was_cut_off_costs_no_call(
         assert opened.recipients.asked == []
         assert opened.contacts() == list(range(1, TOTAL_ROWS + 1))
         assert opened.report().state is JobState.DONE
+
+
+NAMELESS_SETS: dict[str, list[Row]] = {
+    "at every border": [
+        {"row": at, "note": "\ud800", "n": 2**70} | ({} if at % 59 in {0, 1} else {"contactid": str(at)})
+        for at in range(1, 201)
+    ],
+    "all": [{"row": at, "share": at / 7} for at in range(1, 201)],
+    "none named twice": [{"row": at} | ({} if at == 60 else {"contactid": str(max(at, 8))}) for at in range(1, 201)],
+}
+
+
+@pytest.mark.parametrize("given_rows", NAMELESS_SETS.values(), ids=NAMELESS_SETS)
+@pytest.mark.parametrize("number", range(2, 5))
+async def test_A_16_P_03_row_that_names_nobody_is_written_once_over_a_restart(
+    tmp_path: Path, number: int, given_rows: list[Row]
+) -> None:
+    """Killed after any page, a nameless row at its end is known again by what it says, read back from the part."""
+    await killed_at(tmp_path, number, Server(given_rows))
+
+    with bench(tmp_path, Server(given_rows).answer, run_id="run-2") as opened:
+        assert await carried_out(opened) == Ended()
+
+        report, places = opened.report(), [record["raw"]["row"] for record in opened.records()]
+        assert places == [record["position"] for record in opened.records()]
+        assert len(set(places)) == len(places) == 200 - report.duplicates
+        assert (report.is_shifted, report.calls) == (False, 4 + 1)
+
+
+async def test_A_16_row_that_names_nobody_is_written_once_over_a_put_off(tmp_path: Path) -> None:
+    """A call that fails where a nameless row ends the page before doubles nothing."""
+    given_rows = [{"row": at} | ({} if at == 60 else {"contactid": str(at)}) for at in range(1, 101)]
+    failures = [MALFORMED]
+
+    def answer(asked: PageRequest) -> Page | Failure:
+        return failures.pop() if asked.from_index == 60 and failures else Server(given_rows).answer(asked)
+
+    with bench(tmp_path, answer) as opened:
+        assert await carried_out(opened) == PutOff()
+        assert await carried_out(opened) == Ended()
+
+        assert [record["position"] for record in opened.records()] == list(range(1, 101))
 
 
 async def test_rows_of_any_shape_are_known_again_after_a_restart(tmp_path: Path) -> None:

@@ -26,8 +26,9 @@ class Numbered:
         identity: str = row.get("contactid", "")
         return identity
 
-    def identity_of_line(self, line: bytes) -> str:
-        return self.identity(orjson.loads(line)[2])
+    def row_of_line(self, line: bytes) -> tuple[Row, int]:
+        position, _, row = orjson.loads(line)
+        return row, position
 
 
 def backwards(lines: bytes) -> bytes:
@@ -101,6 +102,15 @@ def test_A_16_page_that_does_not_join_on_gives_no_frame() -> None:
 
     assert framed.facts.join is Join.APART
     assert (framed.frame, framed.identities) == (b"", frozenset())
+
+
+def test_A_25_pages_without_a_readable_row_are_told_apart() -> None:
+    """A page of which nothing could be read has a digest of its own, by its reply: it is no repeat of another one."""
+    damaged = [Page((), unreadable=frozenset({0, 1}), body=body) for body in (b"one", b"two", b"two")]
+
+    one, two, again = (FRAMING.framed(came, job(), request(), Progress(), set()).facts.digest for came in damaged)
+
+    assert b"" != one != two == again
 
 
 def test_page_without_rows_has_no_frame() -> None:

@@ -147,6 +147,36 @@ def test_A_16_rows_that_name_nobody_are_not_lost_when_others_go(
     assert {row["row"] for row in moving.stayed} <= {row.get("row") for row in told.rows}
 
 
+def with_nameless(total_rows: int, *nameless: int) -> list[Row]:
+    """A set of which the rows of these 1-based numbers name nobody; no two are equal."""
+    return [{"row": at} | ({} if at in nameless else {"contactid": str(at)}) for at in range(1, total_rows + 1)]
+
+
+def test_A_16_row_that_names_nobody_at_the_front_is_not_doubled_unsaid() -> None:
+    """Back at row 1, what stands before the last known row came before, with new rows in front of it or without."""
+    given_rows = with_nameless(150, 30)
+    moved = [*rows(NEW_FROM, 1), *given_rows[:10], *given_rows[13:59], *given_rows[60:]]
+    sets = iter([given_rows, moved, moved])
+
+    told = Reader(PAGE_ROWS).read(lambda asked: Server(next(sets, moved)).answer(asked), PAGE_ROWS)
+
+    assert sorted(row["row"] for row in told.rows if "row" in row) == list(range(1, 151))
+    assert {"contactid": str(NEW_FROM)} in told.rows
+    assert (told.duplicates, told.is_shifted) == (0, True)
+
+
+def test_A_16_nameless_row_before_the_next_page_is_known_when_others_go() -> None:
+    """Where rows only go away, the last row written is found again by what it says: nothing is doubled or doubted."""
+    given_rows = with_nameless(150, 58, 59, 60)
+    moved = given_rows[4:]
+    sets = iter([given_rows])
+
+    told = Reader(PAGE_ROWS).read(lambda asked: Server(next(sets, moved)).answer(asked), PAGE_ROWS)
+
+    assert told.rows == given_rows
+    assert (told.duplicates, told.is_shifted) == (0, False)
+
+
 # --- what it costs ------------------------------------------------------------------------------------------------
 
 

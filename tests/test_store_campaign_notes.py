@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from factories import DATE
 
-from harvester.model import Action, Campaign, Harvest, Job, Published
+from harvester.model import Action, Campaign, Harvest, Job, JobState, Published
 from harvester.store.campaign_notes import EARLIER_HARVESTS_MAX, CampaignNotes
 from harvester.store.database import Database
 from harvester.store.ledger import Ledger
@@ -116,6 +116,18 @@ def test_other_account_and_unfinished_or_partial_job_say_nothing(ledger: Ledger,
     running(ledger, ledger.open_harvest("acme", DATE - 3 * DAY))
 
     assert notes.expected_rows(running(ledger, ledger.open_harvest("acme", DATE))) is None
+
+
+def test_waits_of_a_running_job_add_up(ledger: Ledger, notes: CampaignNotes) -> None:
+    """A job that waits where it stands is still running, and the ledger knows how often and how long it waited."""
+    today = ledger.open_harvest("acme", DATE)
+    job = running(ledger, today)
+
+    notes.note_wait(job, 1.5)
+    notes.note_wait(job, 2.0)
+
+    (report,) = ledger.jobs(today)
+    assert (report.state, report.retries, report.waited_s) == (JobState.RUNNING, 2, 3.5)
 
 
 def test_newest_word_on_a_campaign_counts(database: Database, ledger: Ledger, notes: CampaignNotes) -> None:

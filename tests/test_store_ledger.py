@@ -281,7 +281,37 @@ def test_A_25_job_with_unreadable_rows_is_partial_and_starts_anew(ledger: Ledger
     ledger.requeue(harvest, [JobState.PARTIAL])
 
     (claimed,) = ledger.claim(harvest, 1, now_s=0.0)
-    assert (claimed.last_page, claimed.rows, claimed.unreadable_rows) == (None, 0, 0)
+    assert (claimed.last_page, claimed.rows, claimed.unreadable_rows, claimed.unreadable_from) == (None, 0, 0, ())
+
+
+def test_A_25_quarantine_of_the_partition_that_stands_stays_known(ledger: Ledger, harvest: Harvest) -> None:
+    """While a new harvest runs, and after it failed, the old file is told with the rows that it lacks."""
+    plan(ledger, harvest, "k")
+    job = claim_one(ledger, harvest)
+    ledger.commit([(job, replace(stored_page(), unreadable_rows=2))], [(job, "short page")], [], wall_s=0.0)
+    ledger.commit([], [], [(job, replace(PARTITION, unreadable_rows=2))], wall_s=0.0)
+
+    ledger.requeue(harvest, [JobState.PARTIAL])
+    ledger.give_up(claim_one(ledger, harvest), FAILED)
+
+    report = only_job(ledger, harvest)
+    assert (report.state, report.path, report.unreadable_rows) == (JobState.FAILED, PARTITION.path, 2)
+    assert report.unreadable_from == [1]
+    ledger.requeue(harvest, [JobState.FAILED])
+    job = claim_one(ledger, harvest)
+    ledger.commit([(job, stored_page())], [(job, "short page")], [(job, PARTITION)], wall_s=0.0)
+    assert (only_job(ledger, harvest).unreadable_rows, only_job(ledger, harvest).unreadable_from) == (0, [])
+
+
+def test_A_16_confirmations_are_pages_of_nothing_but_rows_asked_for_again(ledger: Ledger, harvest: Harvest) -> None:
+    """A page whose rows are repeated or unreadable brought something of its own: it proved no end."""
+    plan(ledger, harvest, "k")
+    job = claim_one(ledger, harvest)
+    repeating, repeated, unreadable = (replace(stored_page(number), rows=0) for number in (1, 2, 3))
+    pages = [repeating, replace(repeated, duplicates=1), replace(unreadable, unreadable_rows=1)]
+    ledger.commit([(job, page) for page in pages], [], [], wall_s=0.0)
+
+    assert only_job(ledger, harvest).confirmations == 1
 
 
 def test_A_16_A_17_flaws_of_pages_add_up_in_the_report(ledger: Ledger, harvest: Harvest) -> None:

@@ -29,7 +29,7 @@ from harvester.store.campaign_notes import CampaignNotes
 from harvester.store.counters import CounterBook
 from harvester.store.database import Database
 from harvester.store.ledger import Ledger
-from harvester.store.manifest import MANIFEST_VERSION, write_manifest
+from harvester.store.manifest import MANIFEST_VERSION, withdraw, write_manifest
 from harvester.store.partitions import Compression, Partitions
 
 WRITTEN_AT = "2026-03-15T02:00:00+00:00"
@@ -187,6 +187,37 @@ def test_P2_what_is_doubtful_stands_in_the_entry(tmp_path: Path, ledger: Ledger,
     ]
     assert (done["consistency"], done["quarantine"], done["verdict"], done["counter"]) == ("steady", [], None, None)
     assert not is_success(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("second", "consistency"), [((2, 2), "steady"), ((3, 2), "unchecked"), ((1, 2), "steady")], ids=str
+)
+def test_A_16_pages_that_share_no_row_leave_consistency_unchecked(
+    tmp_path: Path, ledger: Ledger, harvest: Harvest, second: tuple[int, int], consistency: str
+) -> None:
+    """Where a page begins right after the one before, nobody can tell whether the set moved between them."""
+    job, other = claim(ledger, harvest)
+    pages = [stored_page(1, 1, 2), stored_page(2, *second)]
+    ledger.commit([(job, page) for page in pages], [(job, "short page")], [], wall_s=0.0)
+    ledger.commit([], [], [(job, Published("a/path", 4, 2, "00"))], wall_s=0.0)
+    ledger.give_up(other, GivenUp(JobState.FAILED, "2000", "no such list"))
+
+    assert [job["consistency"] for job in written(tmp_path, ledger, harvest)["jobs"]] == [consistency, None]
+
+
+def test_P4_what_is_withdrawn_is_complete_no_more(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """Before done jobs are sent back, `_SUCCESS` goes and the manifest says partial, whatever the ledger says still."""
+    for job in claim(ledger, harvest):
+        publish(ledger, tmp_path, job, b"one\n")
+    path = write_manifest(tmp_path, ledger, harvest, WRITTEN_AT)
+    assert (json.loads(path.read_bytes())["state"], is_success(tmp_path)) == ("complete", True)
+
+    withdraw(tmp_path, ledger, harvest, WRITTEN_AT)
+
+    assert (json.loads(path.read_bytes())["state"], is_success(tmp_path)) == ("partial", False)
+    path.unlink()
+    withdraw(tmp_path, ledger, harvest, WRITTEN_AT)
+    assert not path.exists()
 
 
 def test_campaigns_stand_a_line_each_with_what_is_known(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:

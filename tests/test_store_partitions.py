@@ -376,16 +376,31 @@ def test_A_25_reply_of_unreadable_rows_is_kept_for_its_owner_alone(tmp_path: Pat
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
 
 
-def test_A_25_quarantine_is_released_when_the_job_starts_anew(tmp_path: Path, parts: Partitions) -> None:
-    """A harvest that reads a job from its first row on removes what was kept of it, and nothing of others."""
+def test_A_25_quarantine_stays_until_a_new_partition_stands(tmp_path: Path, parts: Partitions) -> None:
+    """A reply is the only copy of its rows: it goes when the job is published without it, and no sooner."""
     other = job(2, "other")
-    for each in (JOB, other):
-        parts.quarantine(each, 1, b"as it came")
-
+    for each, from_index in ((JOB, 1), (JOB, 501), (other, 1)):
+        parts.quarantine(each, from_index, b"as it came")
     parts.cut(JOB, 0, b"")
+    assert (tmp_path / parts.quarantine_path(JOB, 1)).exists()
+
+    parts.publish([Contents(JOB, 0, unreadable_rows=1, unreadable_from=(501,))])
 
     assert not (tmp_path / parts.quarantine_path(JOB, 1)).exists()
+    assert (tmp_path / parts.quarantine_path(JOB, 501)).exists()
     assert (tmp_path / parts.quarantine_path(other, 1)).exists()
+
+
+def test_A_25_D_11_adoption_clears_quarantine_as_publishing_does(tmp_path: Path, parts: Partitions) -> None:
+    """Killed between the rename and the clearing away, the next run does it."""
+    page = committed(parts, JOB, b"one\n")
+    cut_to(parts, page)
+    publish(parts, JOB, 1)
+    parts.quarantine(JOB, 1, b"as it came")
+
+    assert parts.adopt(Contents(JOB, 1), page) is not None
+
+    assert not (tmp_path / parts.quarantine_path(JOB, 1)).exists()
 
 
 @pytest.mark.parametrize("content", [b"one\n", b""], ids=["beside written rows", "no row of it was readable"])

@@ -272,6 +272,19 @@ def test_replies_in_quarantine_must_be_there(done: Harvested) -> None:
     assert flaws(done) == []
 
 
+@pytest.mark.parametrize("state", ["pending", "failed", "skipped"])
+def test_A_25_replies_of_a_job_without_a_new_partition_are_no_strangers(done: Harvested, state: str) -> None:
+    """They hold rows of the old partition, or of pages on their way: nobody is told to remove them."""
+    folder = done.output / "_quarantine" / done.partition("k1").parent.relative_to(done.output / "recipients")
+    folder.mkdir(parents=True)
+    for name in ("k1.from-1.reply", "k1.from-501.reply", "k2.from-1.reply"):
+        (folder / name).touch()
+    done.sql("UPDATE jobs SET state = ? WHERE id = ?", state, done.jobs["k1"].id)
+    done.manifest()
+
+    assert [name for kind, name in flaws(done) if kind is FlawKind.STRANGER] == ["k2.from-1.reply"]
+
+
 # --- beside a run -----------------------------------------------------------------------------------------------------
 
 
@@ -407,12 +420,15 @@ def suspect_of(done: Harvested, key: str) -> Suspect:
 
 def test_L_09_a_suspect_is_sent_back_to_its_first_row(done: Harvested) -> None:
     """Its pages are forgotten, it is pending again, and nobody else is touched; no file is removed."""
+    done.sql("UPDATE jobs SET is_doubted = 1, verdict = 'proven' WHERE id = ?", done.jobs["k2"].id)
+
     moved = requeue(done.database, [suspect_of(done, "k2")])
 
     jobs = {job.campaign_key: job for job in done.ledger.jobs(done.harvest)}
     assert moved == 1
     assert [jobs[key].state for key in KEYS] == [JobState.DONE, JobState.PENDING, JobState.DONE]
     assert (jobs["k2"].path, jobs["k2"].pages, jobs["k2"].ending) == (None, 0, None)
+    assert (jobs["k2"].verdict, jobs["k2"].is_doubted) == (None, False)
     assert done.partition("k2").exists()
 
 

@@ -1,6 +1,9 @@
 import asyncio
+import errno
+import fcntl
 import json
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -315,7 +318,7 @@ async def test_U_11_a_file_of_somebody_else_is_refused(tmp_path: Path, monkeypat
             TokenCache(tmp_path, "acme", "x").read()
 
 
-@pytest.mark.parametrize("planted", ["symlink", "fifo", "hard link", "directory"])
+@pytest.mark.parametrize("planted", ["symlink", "fifo", "hard link", "directory", "socket"])
 def test_S_07_S_08_what_is_planted_for_the_file_is_refused(tmp_path: Path, planted: str) -> None:
     """Links, pipes and directories are neither read nor followed."""
     target, file = tmp_path / "target", tmp_path / "token-acme.json"
@@ -325,6 +328,9 @@ def test_S_07_S_08_what_is_planted_for_the_file_is_refused(tmp_path: Path, plant
         file.symlink_to(target)
     elif planted == "hard link":
         file.hardlink_to(target)
+    elif planted == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(os.path.relpath(file))  # as an absolute path it may be too long
     elif planted == "fifo":
         os.mkfifo(file, 0o600)
     else:
@@ -335,11 +341,49 @@ def test_S_07_S_08_what_is_planted_for_the_file_is_refused(tmp_path: Path, plant
     assert target.read_text() == "{}"
 
 
+REFUSALS = pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ENOSPC, errno.EROFS])
+
+
+def refusing(call: str, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the system refuse this call from now on."""
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl if call == "flock" else os, call, refuse)
+
+
+@REFUSALS
+@pytest.mark.parametrize("call", ["open", "read"])
+def test_D_01_D_04_a_token_file_that_the_disk_refuses_is_a_matter_of_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    """What the system said is told, and nothing is said of whose file it is."""
+    (tmp_path / "token-acme.json").touch(mode=0o600)
+    refusing(call, number, monkeypatch)
+
+    with pytest.raises(DiskError, match=os.strerror(number)):
+        TokenCache(tmp_path, "acme", "x").read()
+
+
+@REFUSALS
+@pytest.mark.parametrize("call", ["open", "flock"])
+async def test_D_01_D_04_a_lock_that_the_disk_refuses_is_a_matter_of_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    """The lock is a file like the other."""
+    refusing(call, number, monkeypatch)
+
+    with pytest.raises(DiskError, match=os.strerror(number)):
+        async with TokenCache(tmp_path, "acme", "x").locked():
+            pass
+
+
 async def test_S_07_a_symlink_in_place_of_the_lock_is_refused(tmp_path: Path) -> None:
     """The lock is opened as it is or not at all."""
     (tmp_path / "token-acme.lock").symlink_to(tmp_path / "target")
 
-    with pytest.raises((ConfigError, DiskError)):
+    with pytest.raises(ConfigError, match="not a regular file"):
         async with TokenCache(tmp_path, "acme", "x").locked():
             pass
     assert not (tmp_path / "target").exists()

@@ -142,6 +142,16 @@ def test_A_28_the_deepest_row_is_written_from_a_deep_stack() -> None:
     assert json.loads(written(sys.getrecursionlimit() // 4))["raw"] == row
 
 
+@pytest.mark.parametrize("contact_id", ["7", " ", "0", "-1", "null", None, 0, [], "undefined"])
+def test_A_17_two_addresses_are_two_contacts_whatever_their_id(contact_id: object) -> None:
+    """An id that stands for nobody, or for everybody, never makes one contact of two."""
+    one, other = ({"contactid": contact_id, "contactemailaddress": f"{name}@b.example"} for name in "ac")
+
+    assert contact_identity(one) != contact_identity(other)
+    assert contact_identity(one) == contact_identity({**one, "phone": "1"})
+    assert "@" not in contact_identity(one)
+
+
 def test_A_17_identity_is_the_id_else_the_address() -> None:
     """The same contact is known again, no address is told, and who has no name may be anybody."""
     by_address = contact_identity({"contactemailaddress": "A@B.example"})
@@ -149,7 +159,7 @@ def test_A_17_identity_is_the_id_else_the_address() -> None:
     assert contact_identity({"contactid": 7}) == contact_identity({"contactid": "7", "phone": "x"})
     assert by_address == contact_identity({"contactid": "null", "contact_email": "a@b.EXAMPLE"})
     assert "@" not in by_address
-    assert contact_identity({"a": "1"}) == ""
+    assert [contact_identity(row) for row in ({"a": "1"}, {"contactid": " "}, {"contactid": "0"})] == ["", "", ""]
 
 
 def timeline(*texts: str) -> list[dict[str, str]]:
@@ -240,7 +250,7 @@ def test_A_32_any_row_has_all_columns_with_their_types(row: dict[str, Any]) -> N
     types = dict.fromkeys(("sent_time_ms", "click_count", "position"), int) | {"raw": dict, "event_times": list}
     for name, value in written.items():
         assert value is None or isinstance(value, types.get(name, str))
-    assert "@" not in contact_identity(row)
+    assert "@" not in contact_identity({**row, "contactid": None}), "an id may be anything, an address is a digest"
 
 
 def test_the_offset_comes_from_both_times_of_a_campaign() -> None:

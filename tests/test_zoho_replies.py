@@ -1,5 +1,6 @@
 import json
 import re
+import time
 from typing import Any
 
 import orjson
@@ -23,9 +24,13 @@ from harvester.zoho.replies import (
     read_token,
 )
 from harvester.zoho.wire import HttpReply
+from harvester.zoho.xml_document import XML_BYTES_MAX
 
 REQUEST = PageRequest("3zabc", Action.OPENED, 1, 100)
 ROW = {"contactid": "303000014269257", "contactemailaddress": "john.doe@example.com", "contactfn": "John"}
+SECONDS_MAX = 10.0
+"""Of processor time: far more than linear time needs, far less than quadratic time would."""
+
 CONTEXT = contacts.RecordContext("acme", "3zabc", None, Action.OPENED, "2026-01-01T00:00:00Z", "r1")
 
 
@@ -177,6 +182,8 @@ def test_A_18_an_echo_of_another_request_is_malformed(changes: dict[str, object]
     [
         ("{range=5, status=All, fromindex=1}", Echo(5, None, 1)),
         ("nonsense", Echo()),
+        ("{ range = 5 ,fromindex=1", Echo(5, None, 1)),
+        ("{range=5, fromindex=1, x=%s}" % ("x" * 4_000), Echo()),
         ({"range": "20", "action": " openedcontacts "}, Echo(20, "openedcontacts", None)),
         (None, Echo(7, None, 1)),
     ],
@@ -187,6 +194,18 @@ def test_A_19_A_33_echoes_are_read_in_every_shape(details: object, echo: Echo) -
 
     assert isinstance(page, Page)
     assert page.echo == echo
+
+
+@pytest.mark.parametrize("text", ["x" * 10**7, "x " * 10**6, "x" * 3_999, "x=" * 1_999, "x" + " " * 3_998])
+def test_A_19_the_text_of_a_map_takes_bounded_time(text: str) -> None:
+    """A text that is no echo costs less than the reading of its page, however long it is."""
+    body = json.dumps(good(requestdetails=text)).encode()
+    started_s = time.process_time()
+
+    page = read(body)
+
+    assert isinstance(page, Page)
+    assert time.process_time() - started_s < SECONDS_MAX
 
 
 def test_A_14_an_echoed_clamp_is_no_failure() -> None:
@@ -272,6 +291,45 @@ def test_H_13_html_with_200_is_malformed() -> None:
     assert "not JSON" in failure.message
     assert "text/html" in failure.message
     assert "john" not in failure.message
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(200, FailureKind.OVERSIZE), (401, FailureKind.TOKEN), (429, FailureKind.LOCKED), (500, FailureKind.TRANSIENT)],
+)
+def test_A_27_too_much_xml_asks_for_fewer_rows(status: int, kind: FailureKind) -> None:
+    """With a good status, fewer rows may be small enough to be parsed; any other says more than the size."""
+    failure = read(XML_PAGE.replace(b"</contacts>", b" " * XML_BYTES_MAX + b"</contacts>"), status)
+
+    assert isinstance(failure, Failure)
+    assert failure.kind is kind
+    assert status != 200 or "page too large" in failure.message
+
+
+ADDRESS = "sender@example.com"
+
+
+@pytest.mark.parametrize("is_xml", [False, True])
+def test_S_01_the_details_of_a_campaign_hold_no_address(*, is_xml: bool) -> None:
+    """They go into ledger and manifest, and the sender's address stands in them."""
+    details = {"from_email": ADDRESS, "subject": f"Write to {ADDRESS}", f"by {ADDRESS}": "x", "zuid": "7"}
+    fields = "".join(f'<fl val="{name}">{value}</fl>' for name, value in details.items())
+    survey = b'<fl val="campaign_name">Survey</fl>'
+
+    page = read(XML_PAGE.replace(survey, fields.encode()) if is_xml else good(campaign_details=details))
+
+    assert isinstance(page, Page)
+    assert page.campaign_details == {
+        "from_email": "[e-mail]", "subject": "Write to [e-mail]", "by [e-mail]": "x", "zuid": "7",
+    }  # fmt: skip
+
+
+def test_A_25_the_details_of_a_campaign_can_be_written_anywhere() -> None:
+    """Half a character, which no file takes, is left out of them."""
+    page = read(rb'{"campaign_details":{"a\ud800":"b\ud800","c":null,"d":[1]},' + json.dumps(good()).encode()[1:])
+
+    assert isinstance(page, Page)
+    assert page.campaign_details == {"a": "b", "c": None}
 
 
 def test_H_15_an_empty_body_is_malformed() -> None:

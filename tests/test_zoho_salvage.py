@@ -311,6 +311,26 @@ def test_A_23_A_24_one_odd_contact_of_xml_costs_no_other(value: bytes) -> None:
     assert (page.unreadable, page.body) == (frozenset({1}), body)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'<fl val="a">1</fl><fl val="a">2</fl>',
+        b'<fl val="a">a<b/>cd</fl>',
+        b"<fl val='a'>1</fl><extra>2</extra>",
+        b"<reports/><reports/>",
+        b"<fl%b/>" % b"".join(b" a%d=''" % n for n in range(20)),
+    ],
+)
+def test_A_20_a_contact_that_is_not_understood_costs_its_own_place(content: bytes) -> None:
+    """It goes into quarantine as it came, and nothing of it is dropped in silence."""
+    body = xml_page(contact(b"A"), b"<contact>%b</contact>" % content, contact(b"B"))
+
+    page = page_of(body)
+
+    assert page.rows == ({"first_name": "A"}, {"first_name": "B"})
+    assert (page.unreadable, page.body) == (frozenset({1}), body)
+
+
 def test_A_23_a_salvaged_contact_is_read_in_the_encoding_of_its_document() -> None:
     """The declaration speaks for every contact."""
     head = b'<?xml version="1.0" encoding="ISO-8859-1"?>'
@@ -334,8 +354,14 @@ def test_A_23_a_salvaged_contact_is_read_in_the_encoding_of_its_document() -> No
         xml_page(contact(b"\0"), head=b"<!DOCTYPE response>"),
         xml_page(contact(b"\0")).replace(b"</response>", b""),
         xml_page(b"\0"),
+        xml_page(contact(b"A").replace(b"contact>", b"Contact>")),
+        xml_page(contact(b"A"), b"<person/>"),
+        xml_page(contact(b"A"), b"</contacts><contacts>", contact(b"A")),
+        xml_page(contact(b"A")).replace(b"<contacts>", b"<contacts/><contacts>"),
+        xml_page(contact(b"A")).replace(b"</contacts>", b"</contacts><contacts></contacts>"),
+        xml_page(b"some text"),
     ],
-    ids=range(11),
+    ids=range(17),
 )
 def test_H_07_broken_xml_that_is_not_plain_is_malformed(body: bytes) -> None:
     """Where contacts cannot be counted for certain, the page is asked for again."""

@@ -132,12 +132,14 @@ class Workbench:
         self.ledger.plan(self.harvest, [Campaign(f"k{number}") for number in range(keys)], [Action.SENT])
         claimed = self.ledger.claim(self.harvest, keys, self.clock.now_s())
         if expected_rows is not None:
-            with self.database.writing(self.database.durable) as connection:
-                connection.execute("DELETE FROM counters")
-                connection.execute(
-                    "INSERT INTO counters SELECT harvest_id, campaign_id, action, ? FROM jobs", (expected_rows,)
-                )
+            self.count(expected_rows)
         return claimed
+
+    def count(self, rows: int) -> None:
+        """Let the counters of every job say so many rows."""
+        with self.database.writing(self.database.durable) as connection:
+            connection.execute("DELETE FROM counters")
+            connection.execute("INSERT INTO counters SELECT harvest_id, campaign_id, action, ? FROM jobs", (rows,))
 
     async def carry_out(self, claimed: ClaimedJob) -> Outcome:
         async with self.at_work():

@@ -61,9 +61,10 @@ async def _harvest(bench: AccountBench, selection: Selection, output: Path) -> N
     is_counted = selection.keys is None and bench.settings.harvest.counters
     await _plan(bench, selection, harvest, output)
     await _work_through(bench, harvest, is_counted=is_counted)
-    if await judge(bench, harvest, is_counted=is_counted):
+    withdrawal = partial(_withdraw, store, tools, harvest, output)
+    if is_counted and await judge(bench, harvest, withdrawal):
         await _work_through(bench, harvest, is_counted=is_counted)
-        await judge(bench, harvest, is_counted=is_counted)
+        await judge(bench, harvest, withdrawal)
     await tell(bench, harvest)
     await check_laws(bench, harvest, output)
 

@@ -13,7 +13,7 @@ from harvester.cli.status import opened
 from harvester.clock import SystemClock
 from harvester.config import load
 from harvester.errors import ConfigError
-from harvester.model import Action, FailureKind, JobState
+from harvester.model import SHORT_PAGE, Action, FailureKind, JobState
 from harvester.report.explanation import Answer, ExplainedPage, Explanation, to_json, write
 from harvester.report.figures import short_key
 from harvester.report.quiet import quiet
@@ -28,7 +28,7 @@ KEYS_NAMED_MAX = 5
 HTTP = "http-"
 
 ENDINGS: Mapping[str, str] = {
-    "short page": "a page shorter than those that this server gives",
+    SHORT_PAGE: "a page shorter than those that this server gives",
     "empty page": "a page without rows",
 }
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -28,19 +28,23 @@ from harvester.store.reading import DamagedError, lines_of
 from harvester.store.verdicts import FinishedJob, VerdictBook
 from harvester.zoho.contacts import identity_of_record
 
+UNREADABLE = (DamagedError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What a partition that somebody has changed comes to: laws are a remark, and to find damage is the work of verify."""
+
 VERDICTS_BATCH = 1_000
 """Verdicts written in one transaction, so that other accounts need not wait for 900,000 of them."""
 
 
-async def judge(bench: AccountBench, harvest: Harvest, *, is_counted: bool) -> bool:
+async def judge(bench: AccountBench, harvest: Harvest, withdraw: Callable[[], None]) -> bool:
     """Hold the plan's finished jobs against the counters, and send those that fall short back to their first row.
 
-    A run that is asked to stop judges nothing: the one that goes on does, and follows up its doubts.
+    For runs that ask for counters: a verdict without its doubt followed up would stand for good. A run that is asked to
+    stop judges nothing: the one that goes on does.
 
     Args:
         bench: the account.
         harvest: the date.
-        is_counted: whether counters were asked for; if not, only those that are known are looked at.
+        withdraw: takes back the word that the date is complete; called before any job is sent back, with the disk.
 
     Returns:
         Whether any job is to be harvested again; of each that happens once.
@@ -48,13 +52,12 @@ async def judge(bench: AccountBench, harvest: Harvest, *, is_counted: bool) -> b
     tools, book = bench.tools, VerdictBook(bench.store.database, bench.store.ledger.run_id)
     if tools.stop.is_asked:
         return False
-    doubts = Doubts((), 0)
-    if is_counted:
-        doubts = await tools.offload_disk(partial(_doubts, bench, book, harvest))
+    doubts = await tools.offload_disk(partial(_doubts, bench, book, harvest))
     if doubts.job_ids:
         tools.emit(JobsDoubted(bench.name, len(doubts.job_ids), doubts.left))
+        await tools.offload_disk(withdraw)
         await tools.offload_disk(partial(book.doubt, doubts.job_ids))
-    await tools.offload_disk(partial(_write_verdicts, book, harvest, is_counted=is_counted))
+    await tools.offload_disk(partial(_write_verdicts, book, harvest))
     return bool(doubts.job_ids)
 
 
@@ -84,9 +87,8 @@ async def check_laws(bench: AccountBench, harvest: Harvest, output: Path) -> Non
         after_id = sets.campaign_id
 
 
-def _write_verdicts(book: VerdictBook, harvest: Harvest, *, is_counted: bool) -> None:
-    jobs = (job for job in book.unjudged(harvest) if is_counted or job.counter_rows is not None)
-    verdicts = ((job.id, text) for job in jobs if (text := str(_verdict(job))) != job.verdict)
+def _write_verdicts(book: VerdictBook, harvest: Harvest) -> None:
+    verdicts = ((job.id, text) for job in book.unjudged(harvest) if (text := str(_verdict(job))) != job.verdict)
     while batch := list(islice(verdicts, VERDICTS_BATCH)):
         book.write(batch)
 
@@ -116,8 +118,9 @@ def _leanings(book: VerdictBook, harvest: Harvest) -> set[Action]:
 def _shortfalls(jobs: Iterable[FinishedJob]) -> Iterator[Shortfall]:
     """Yield what may be worth another try; jobs with unreadable rows are tried again by the next run anyway."""
     for job in jobs:
-        if job.counter_rows is not None and job.missing_rows and not (job.is_doubted or job.unreadable_rows):
-            yield Shortfall(job.id, job.action, job.missing_rows, job.counter_rows, max(1, job.pages))
+        verdict = _verdict(job)
+        if verdict.finding is Finding.SHORT and not (job.is_doubted or job.unreadable_rows):
+            yield Shortfall(job.id, job.action, verdict.rows, job.counter_rows or 0, max(1, job.pages))
 
 
 def _broken_laws(sets: CampaignSets, output: Path) -> tuple[Mapping[str, int], str]:
@@ -126,7 +129,7 @@ def _broken_laws(sets: CampaignSets, output: Path) -> tuple[Mapping[str, int], s
         return {}, f"{sets.rows:,} rows are more than {LAW_ROWS_MAX:,}"
     try:
         return broken_laws({action: _contacts(output / path) for action, path in sets.paths.items()}), ""
-    except (DamagedError, OSError):
+    except UNREADABLE:
         return {}, "a partition could not be read: see harvester verify"
 
 

@@ -38,7 +38,7 @@ from harvester.store.partitions import Compression, Partitions
 from harvester.store.servers import Servers
 from harvester.zoho.auth import Credentials, Tokens, TokenSettings
 from harvester.zoho.client import ClientSettings, ZohoClient
-from harvester.zoho.contacts import RecordContext, contact_identity, identity_of_record, lines
+from harvester.zoho.contacts import RecordContext, contact_identity, lines
 from harvester.zoho.data_centers import DATA_CENTERS
 from harvester.zoho.lockout import LockoutSigns
 from harvester.zoho.wire import Transport
@@ -315,6 +315,7 @@ class ContactRecords:
         """Return by what the same contact is known again."""
         return contact_identity(row)
 
-    def identity_of_line(self, line: bytes) -> str:
-        """Return the same of a line that was written."""
-        return identity_of_record(json.loads(line))  # orjson would round numbers beyond 64 bits
+    def row_of_line(self, line: bytes) -> tuple[Row, int]:
+        """Return the row of a line that was written, as it came, and its 1-based place in the set."""
+        record = json.loads(line)  # orjson would round numbers beyond 64 bits
+        return record["raw"], record["position"]

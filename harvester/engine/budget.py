@@ -6,7 +6,7 @@ aiolimiter, which this module alone knows: its bucket refills while it bursts, s
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -85,7 +85,7 @@ class Budget:
         rules: what is allowed.
         calls: where leases are written down; shared with other processes.
         clock: the time.
-        offload: runs the writing.
+        offload: runs the writing, one piece after the other.
         emit: takes the events.
         stop: asked when no call may start any more.
     """
@@ -118,11 +118,11 @@ class Budget:
             while not self._stop.is_asked:
                 self._changed.clear()
                 await self._smoother.acquire()
-                grant = await self._offload(partial(self._calls.lease, job_id, self._rules.hold_s, self._rule))
+                grant = await self._ask(job_id)
                 if isinstance(grant, float):
                     await self._wait_until(grant)
                 elif self._locked_answers:
-                    await self._offload(partial(self._calls.cancel, grant))
+                    await asyncio.shield(self._offload(partial(self._calls.cancel, grant)))
                     await self._changed.wait()
                 else:
                     self._emit(BudgetUsed(self._rules.account, self._rules.endpoint, max(0, self._free_calls - 1)))
@@ -158,6 +158,27 @@ class Budget:
         self._tell(lockout)
         self._locked_answers -= is_locked
         self._changed.set()
+
+    async def _ask(self, job_id: int | None) -> Lease | float:
+        """Ask for a lease; whoever is cancelled meanwhile leaves none behind."""
+        written: list[Lease] = []
+
+        def ask() -> Lease | float:
+            grant = self._calls.lease(job_id, self._rules.hold_s, self._rule)
+            if isinstance(grant, Lease):
+                written.append(grant)
+            return grant
+
+        def give_back() -> None:
+            for lease in written:
+                self._calls.cancel(lease, partial(_withdrawn, lease))
+
+        try:
+            return await self._offload(ask)
+        except asyncio.CancelledError:
+            # It runs after `ask`, which was then done or never begun, and shielded even if we are cancelled again.
+            await asyncio.shield(self._offload(give_back))
+            raise
 
     def _rule(self, standing: Standing) -> Slot:
         self._free_calls = free_calls(self._rules.quota, standing.stamps, standing.now_s)
@@ -201,3 +222,8 @@ class Budget:
             message=failure.message,
             calls_in_window=quota.tokens - free_calls(quota, standing.stamps, standing.now_s),
         )
+
+
+def _withdrawn(lease: Lease, standing: Standing) -> Lockout:
+    """Return the lockout without a call that was never sent: if it was the probe, another may go at once."""
+    return replace(standing.lockout, probe_until_s=0.0) if lease.is_probe else standing.lockout

@@ -82,8 +82,8 @@ class Counting:
         missing = await self._tools.offload_disk(partial(self._notes.missing, self._harvest))
         if self._counted:
             self._tools.emit(CountersRead(self._harvest.account, self._counted))
-        if missing:
-            reason = self._ended_by or self._tools.stop.reason or self._last_refusal
+        reason = self._ended_by or self._tools.stop.reason or self._last_refusal
+        if missing and reason:  # without a reason all was told by the run that was refused
             self._tools.emit(CountersMissing(self._harvest.account, missing, reason))
 
     async def _work(self) -> None:

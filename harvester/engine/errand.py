@@ -11,6 +11,7 @@ from harvester.engine.caller import Caller
 from harvester.engine.framing import FramedPage, Framing
 from harvester.engine.lessons import Lessons
 from harvester.engine.lookahead import Answer, Lookahead
+from harvester.engine.marks import mark
 from harvester.engine.paging import Back, Broken, Finished, Progress, Trust
 from harvester.engine.ports import Recipients
 from harvester.engine.retry import AskAgain, AskForLess, Later, Never, Scope
@@ -100,6 +101,7 @@ class Errand:
         self._contents = Contents(claimed.job, 0)
         self._attempts = claimed.attempts
         self._tokens_refused = 0
+        self._reread_index = 0
         self._range_rows: int | None = None
         self._expected_rows: int | None = None
 
@@ -124,8 +126,9 @@ class Errand:
 
     async def _take_up(self) -> bool:
         """Find out where the job stands on disk; False if only its publishing was left, and is done."""
-        job, page, ending = self._job, self._claimed.last_page, self._claimed.ending
-        contents = Contents(job, self._claimed.rows, self._claimed.unreadable_rows)
+        job, claimed = self._job, self._claimed
+        page, ending = claimed.last_page, claimed.ending
+        contents = Contents(job, claimed.rows, claimed.unreadable_rows, claimed.unreadable_from)
         if ending is not None and page is not None:
             adopted = await self._disk(partial(self._tools.parts.adopt, contents, page))
             if adopted is not None:
@@ -144,17 +147,21 @@ class Errand:
         elif page is not None:
             last = await self._disk(self._remember_written)
             self._contents = contents
-            self._progress = _progress_after(page, last)
+            self._progress = progress_after(page, *last)
         self._tools.emit(JobStarted(job.account, job.campaign.key, job.action, self._progress.next_index))
         return True
 
-    def _remember_written(self) -> str:
-        """Take up the contacts that the part holds, the memory of what was seen before a restart; return the last."""
-        identity_of_line, identity = self._desk.framing.records.identity_of_line, ""
+    def _remember_written(self) -> tuple[str, int]:
+        """Take up the contacts that the part holds, the memory of before a restart; return its last row's mark, place.
+
+        Both are empty for a part without rows.
+        """
+        records, row, identity, position = self._desk.framing.records, None, "", 0
         for line in self._tools.parts.lines(self._job):
-            if identity := identity_of_line(line):
+            row, position = records.row_of_line(line)
+            if identity := records.identity(row):
                 self._seen.update((identity,))
-        return identity
+        return mark(row, identity) if row is not None else "", position
 
     # --- from page to page ------------------------------------------------------------------------------------------
 
@@ -166,7 +173,7 @@ class Errand:
             if isinstance(answer, Failure):
                 outcome = await self._failed(answer, request, ahead)
             else:
-                outcome = await self._received(request, answer, ahead)
+                outcome = await self._received(request, answer)
             if outcome is not None:
                 return outcome
         return Ended()
@@ -211,16 +218,16 @@ class Errand:
 
     # --- a good reply -----------------------------------------------------------------------------------------------
 
-    async def _received(self, request: PageRequest, page: FramedPage, ahead: Lookahead) -> Outcome | None:
+    async def _received(self, request: PageRequest, page: FramedPage) -> Outcome | None:
         """Store a page; None if the job goes on."""
         self._answered()
         facts = page.facts
-        if facts.unreadable_rows and not self._attempts:
+        if facts.unreadable_rows and self._reread_index != request.from_index:
             # Once more, in case that they were damaged on their way; then they go to quarantine.
-            reason = f"{facts.unreadable_rows} rows of the page from row {request.from_index} on cannot be read"
-            return await self._failed(Failure(FailureKind.MALFORMED, reason), request, ahead)
+            self._reread_index = request.from_index
+            return None
         lessons = self._desk.lessons
-        trust = Trust(lessons.longest_rows, self._expected_rows, self._claimed.is_doubted)
+        trust = Trust(lessons.longest_rows, is_doubted=self._claimed.is_doubted)
         verdict = paging.judge(self._progress, request, facts, trust)
         if isinstance(verdict, Broken):
             return Refused(Scope.JOB, GivenUp(JobState.FAILED, BROKEN_PAGING, verdict.reason))
@@ -230,6 +237,8 @@ class Errand:
             await self._store(request, page, ending)
         self._progress = verdict.progress
         self._attempts = self._tokens_refused = 0
+        if self._range_rows is not None:  # what was too large at once may lie behind
+            self._range_rows *= 2
         if ending is not None:
             await self._publish(ending)
             return Ended()
@@ -252,6 +261,7 @@ class Errand:
             self._contents,
             rows=self._contents.rows + facts.new_rows,
             unreadable_rows=self._contents.unreadable_rows + facts.unreadable_rows,
+            unreadable_from=self._contents.unreadable_from + (first,) * bool(facts.unreadable_rows),
         )
         self._tools.emit(PageStored(job.account, job.campaign.key, job.action, first, facts.new_rows, len(page.frame)))
 
@@ -300,6 +310,7 @@ class Errand:
     async def _wait(self, later: Later) -> None:
         """Wait here: pages that are in hand already would have to be fetched again."""
         self._attempts += later.costs_attempt
+        await self._disk(partial(self._tools.notes.note_wait, self._job, later.after_s))
         await self._tools.stop.pause(later.after_s)
 
     async def _put_off(self, later: Later, failure: Failure) -> Outcome:
@@ -316,12 +327,19 @@ class Errand:
         return await self._tools.offload_disk(work)
 
 
-def _progress_after(page: StoredPage, last: str) -> Progress:
-    """Return where a job stands after its last committed page; `last` is the identity of the last row written."""
-    # Where rows of the page were not written, its last row may be one of them.
-    is_known = page.rows and not (page.duplicates or page.unreadable_rows)
+def progress_after(page: StoredPage, last: str, position: int) -> Progress:
+    """Return where a job stands after its last committed page.
+
+    Args:
+        page: that page.
+        last: the mark of the last row written.
+        position: its 1-based place in the set, when it was written.
+    """
+    next_index = page.from_index + page.received_rows
+    # If the page's last row was dropped or unreadable, the last one written stands before it.
+    is_known = page.rows and position == next_index - 1
     return Progress(
-        next_index=page.from_index + page.received_rows,
+        next_index=next_index,
         pages=page.number,
         page_rows=page.received_rows,
         digest=page.digest,

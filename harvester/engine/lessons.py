@@ -1,9 +1,13 @@
 """What an account's server has shown of its pages, for all jobs of a harvest."""
 
 import datetime as dt
+from collections import Counter
 from functools import partial
 
 from harvester.engine.ports import Offload, ServerNotes
+
+REFUSALS_MIN = 2
+"""So often is a range refused before all jobs ask for less."""
 
 
 class Lessons:
@@ -27,6 +31,7 @@ class Lessons:
         self._date = date
         self._servers = servers
         self._offload_disk = offload_disk
+        self._refusals: Counter[int] = Counter()
         self.range_rows = range_rows
         self.longest_rows = 0
 
@@ -42,5 +47,7 @@ class Lessons:
             await self._offload_disk(partial(self._servers.learn_page_rows, self._account, self._date, rows))
 
     def refused(self, range_rows: int) -> None:
-        """Ask for no more than half of a range that the server refused."""
-        self.range_rows = min(self.range_rows, max(1, range_rows // 2))
+        """Ask for no more than half of a range that the server refused twice: once may be a whim."""
+        self._refusals[range_rows] += 1
+        if self._refusals[range_rows] >= REFUSALS_MIN:
+            self.range_rows = min(self.range_rows, max(1, range_rows // 2))

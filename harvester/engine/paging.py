@@ -2,7 +2,8 @@
 
 The API counts rows from 1 (`fromindex`), clamps `range` without saying so, gives no total, and ends a set either with
 an empty page or with an error code. So the loop advances by rows received, and a short page ends a set only where
-this account's server has been seen to give longer ones; else one confirming call asks what comes after it.
+this account's server has been seen to give longer ones, or where the campaign's own counter says as many rows as came;
+else one confirming call asks what comes after it.
 
 Sets move while they are read: contacts open, unsubscribe, are removed. So pages overlap by one row, by which a page is
 known to join on to the rows before it; where it does not, the loop goes back until it meets a row that it knows.
@@ -11,20 +12,16 @@ Source: docs/api.md, sections on pages and ends.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum, auto
-from hashlib import blake2b
+from itertools import takewhile
 
-from harvester.model import Echo, Job, Page, PageRequest, Row
+from harvester.engine.marks import mark, page_digest
+from harvester.model import SHORT_PAGE, Echo, Job, Page, PageRequest, Row
 
 PAGES_MAX = 50_000
 """A set of 25 million rows at 500 a page; beyond it a server is taken to page in circles."""
-
-EXPECTED_FACTOR = 2
-SPARE_PAGES = 1_000
-"""Where a set's size is known: twice that and this many pages more is no growth but a server without an end. A set that
-was seen while it was still being sent may grow by half a million rows to the next night."""
 
 OVERLAP_PAGE_ROWS_MIN = 51
 """The shortest page that overlaps: one row of 50 new ones is 2 % of the calls; below, counts alone must prove a job."""
@@ -39,11 +36,12 @@ STEPS_BACK_MAX = 4
 REPEAT_ROWS_MIN = 2
 """A page of one row can be the same as the one before it because a contact stands there twice."""
 
+LOOKAHEAD_PAGES_MIN = 10
+"""The smallest set of which pages are asked for ahead of their turn."""
+
 IDLE_PAGES_MAX = 10
 IDLE_ROWS_MAX = 10
 """Pages in a row, and rows in them, without a new contact: more than going back reads again; a server in a circle."""
-
-DIGEST_BYTES = 16
 
 Identity = Callable[[Row], str]
 """By what the same contact is known again; empty for a row that names none."""
@@ -99,7 +97,7 @@ class Join(StrEnum):
     MENDED = auto()  #: after going back, or within the overlap: rows before it went away, and none is missed
     MOVED = auto()  #: too late: rows were put in before it
     APART = auto()  #: at a row that is not known: more rows before it went away than it overlaps
-    ADRIFT = auto()  #: likewise, and going back did not help
+    ADRIFT = auto()  #: likewise, and going back did not help, or left rows that may be old or new
 
 
 SHIFTED = frozenset({Join.MOVED, Join.ADRIFT})
@@ -118,7 +116,7 @@ class PageFacts:
         unreadable_rows: how many could not be read; those that came before do not count.
         join: how it joins on.
         last: the mark of the last row, by which it is known again: its identity, else a digest; empty if unreadable.
-        digest: of the rows, to notice a server that repeats itself; empty where there are none.
+        digest: of the page, to notice a server that repeats itself; empty where it has no rows.
         echo: what the server says it was asked.
         code: of the reply.
     """
@@ -146,12 +144,10 @@ class Trust:
 
     Attributes:
         longest_rows: the longest page, in rows, that this account's server was seen to give.
-        expected_rows: how many rows the set should have; None if unknown.
         is_doubted: whether a short page proves nothing here, because counts have shown otherwise.
     """
 
     longest_rows: int = 0
-    expected_rows: int | None = None
     is_doubted: bool = False
 
 
@@ -201,15 +197,18 @@ def requests_ahead(
     """Return the calls that may be under way together with `request`, the next one: none where a page more is a risk.
 
     They assume that pages stay as long as the last one; no call is made past the expected end, but for the one that a
-    full last page needs. Pages that do not overlap are asked for one by one: where a set grew at its front between two
-    of them, and the later one was made first, a row would fall between them unseen.
+    full last page needs. As a counter may promise more than there is, never more are risked than have come already, and
+    none for a set of a few pages, which other jobs keep company. Pages that do not overlap are asked for one by one:
+    where a set grew at its front between two of them, and the later one was made first, a row would fall between them.
     """
     if expected_rows is None or not progress.overlap_rows or progress.steps_back:
         return []
     if progress.page_rows > request.range_rows:
         return []
     stride = progress.page_rows - progress.overlap_rows
-    indices = range(request.from_index + stride, expected_rows + 1, stride)[:pages_ahead]
+    if expected_rows < LOOKAHEAD_PAGES_MIN * stride:
+        return []
+    indices = range(request.from_index + stride, expected_rows + 1, stride)[: min(pages_ahead, progress.pages)]
     return [replace(request, from_index=index) for index in indices]
 
 
@@ -237,7 +236,7 @@ def facts_of(
         unreadable_rows=0 if join is Join.APART else sum(place >= known_rows for place in page.unreadable),
         join=join,
         last=_mark(page, named, page.received_rows - 1),
-        digest=rows_digest(page.rows) if page.rows else b"",
+        digest=page_digest(page),
         echo=page.echo,
         code=page.code,
     )
@@ -259,9 +258,7 @@ def _new_rows(named: Mapping[int, str], known_rows: int, seen: Container[str]) -
 
 
 def _mark(page: Page, named: Mapping[int, str], place: int) -> str:
-    if place not in named:
-        return ""
-    return named[place] or rows_digest([page.rows[page.places.index(place)]]).hex()
+    return mark(page.rows[page.places.index(place)], named[place]) if place in named else ""
 
 
 def _join(
@@ -273,11 +270,11 @@ def _join(
         return Join.STEADY, 0
     is_where_it_was = page.received_rows >= again_rows and _mark(page, named, again_rows - 1) == progress.last
     if is_where_it_was and (progress.last or again_rows == 1):
-        known_rows = max(again_rows, _known_rows(named, "", seen)) if progress.is_behind else again_rows
+        known_rows = max(again_rows, _known_rows(page, named, "", seen)) if progress.is_behind else again_rows
         return Join.MENDED if progress.steps_back else Join.STEADY, known_rows
-    known_rows = _known_rows(named, progress.last, seen)
     if request.from_index == 1:
-        return Join.MENDED, known_rows
+        return _join_at_front(page, named, progress.last, seen)
+    known_rows = _known_rows(page, named, progress.last, seen)
     if not known_rows:
         return Join.APART if progress.steps_back < STEPS_BACK_MAX else Join.ADRIFT, 0
     if not progress.last:  # after a restart: any known row will do
@@ -288,7 +285,21 @@ def _join(
     return Join.MOVED if known_rows > again_rows - is_gone else Join.MENDED, known_rows
 
 
-def _known_rows(named: Mapping[int, str], last: str, seen: Container[str]) -> int:
+def _join_at_front(page: Page, named: Mapping[int, str], last: str, seen: Container[str]) -> tuple[Join, int]:
+    """Return the same of a page from row 1, where new rows may stand in front of known ones: none of them is missed.
+
+    Only of rows that name nobody, where contacts among them are new, nobody can tell which ones came before.
+    """
+    known_places = [place for place, identity in named.items() if identity in seen]
+    known_rows = _known_rows(page, named, last, seen)
+    if last not in named.values() and known_places:
+        known_rows = max(known_rows, known_places[-1] + 1)
+    among = [identity for place, identity in named.items() if place < known_rows]
+    is_open = "" in among and any(identity and identity not in seen for identity in among)
+    return Join.ADRIFT if is_open else Join.MENDED, known_rows
+
+
+def _known_rows(page: Page, named: Mapping[int, str], last: str, seen: Container[str]) -> int:
     """Return how many rows at the beginning of a page came before: up to the last of them, else up to a new contact."""
     if last and last in named.values():
         return next(place for place, identity in named.items() if identity == last) + 1
@@ -298,6 +309,10 @@ def _known_rows(named: Mapping[int, str], last: str, seen: Container[str]) -> in
             known_rows = place + 1
         elif identity:
             break
+    # The last of them may name nobody; it is looked for right behind the contacts, since others may look like it.
+    for place in takewhile(lambda place: not named.get(place), range(known_rows, page.received_rows)):
+        if last and _mark(page, named, place) == last:
+            return place + 1
     return known_rows
 
 
@@ -310,7 +325,7 @@ def judge(progress: Progress, request: PageRequest, page: PageFacts, trust: Trus
         page: what came.
         trust: what may be built on.
     """
-    if page.received_rows and (reason := _nonsense(progress, page, trust)):
+    if page.received_rows and (reason := _nonsense(progress, page)):
         return Broken(reason)
     if page.join is Join.APART:
         return Back(replace(progress, steps_back=progress.steps_back + 1))
@@ -322,27 +337,24 @@ def judge(progress: Progress, request: PageRequest, page: PageFacts, trust: Trus
     # A page from further back always leads on: how far it reaches says nothing.
     advance_rows = page.received_rows if progress.steps_back else after.next_index - progress.next_index
     if _proves_end(request, page, trust, advance_rows):
-        return Finished(after, "short page")
+        return Finished(after, SHORT_PAGE)
     return Continue(after)
 
 
-def _nonsense(progress: Progress, page: PageFacts, trust: Trust) -> str:
+def _nonsense(progress: Progress, page: PageFacts) -> str:
     """Return why the server's pages make no sense, or nothing."""
     is_repeat = page.digest == progress.digest and not page.new_contacts and not progress.steps_back
     if is_repeat and page.received_rows >= REPEAT_ROWS_MIN:
         return f"the server repeats the page before row {progress.next_index}"
     if progress.pages >= PAGES_MAX:
         return f"no end after {PAGES_MAX} pages"
-    if trust.expected_rows is not None:
-        rows_max = EXPECTED_FACTOR * trust.expected_rows + SPARE_PAGES * max(progress.page_rows, page.received_rows)
-        if progress.next_index > rows_max:
-            return f"no end after {progress.next_index - 1} rows, where {trust.expected_rows} were to be expected"
     return ""
 
 
 def _after(progress: Progress, request: PageRequest, page: PageFacts) -> Progress:
     next_index = request.from_index + page.received_rows
-    is_idle = not page.new_rows and not page.unreadable_rows
+    # Unreadable rows are something new once; from going back to them without end nothing comes.
+    is_idle = not page.new_rows and not (page.unreadable_rows and page.join is Join.STEADY)
     return Progress(
         next_index=next_index,
         pages=progress.pages + 1,
@@ -365,9 +377,3 @@ def _proves_end(request: PageRequest, page: PageFacts, trust: Trust, advance_row
         return False
     granted_rows = request.range_rows if page.echo.range_rows is None else page.echo.range_rows
     return page.received_rows < min(request.range_rows, granted_rows, trust.longest_rows)
-
-
-def rows_digest(rows: Sequence[Row]) -> bytes:
-    """Return a digest by which a repeated page is known: of the number of rows, and of the first and the last."""
-    told = repr((len(rows), dict(rows[0]), dict(rows[-1])))
-    return blake2b(told.encode("utf-8", "backslashreplace"), digest_size=DIGEST_BYTES).digest()

@@ -62,8 +62,8 @@ class Records(Protocol):
     def identity(self, row: Row) -> str:
         """Return by what the same contact is known again; empty where the row names none."""
 
-    def identity_of_line(self, line: bytes) -> str:
-        """Return the same of a line that was written."""
+    def row_of_line(self, line: bytes) -> tuple[Row, int]:
+        """Return the row of a line that was written, as it came, and its 1-based place in the set."""
 
 
 class JobLedger(Protocol):
@@ -96,6 +96,9 @@ class CampaignNotes(Protocol):
 
     def expected_rows(self, job: Job) -> int | None:
         """Return how many rows the job's set should have, by counters or by an earlier harvest; None if unknown."""
+
+    def note_wait(self, job: Job, wait_s: float) -> None:
+        """Remember that the next attempt of a running job waits, for so long."""
 
     def note_details(self, job: Job, details: Mapping[str, Any]) -> None:
         """Remember what a reply said of the job's campaign."""

@@ -54,8 +54,8 @@ def verdict_of(harvested: Yield, counter_rows: int | None) -> Verdict:
     """Hold a job's rows against its counter.
 
     A row in quarantine was given, so it counts as one that is there. Whether a counter counts a repeated contact once
-    or each time nobody knows: both prove the job, and anything between is held against it. A set that moved may have
-    lost one row and won another, so that equal numbers prove nothing.
+    or each time nobody knows: where it fits only with the rows that were dropped, as many others may be missing. A set
+    that moved may have lost one row and won another. In both cases equal numbers prove nothing.
 
     Args:
         harvested: what the pages came to.
@@ -64,8 +64,10 @@ def verdict_of(harvested: Yield, counter_rows: int | None) -> Verdict:
     if counter_rows is None:
         return Verdict(Finding.UNKNOWN)
     given_rows = harvested.rows + harvested.unreadable_rows
+    if counter_rows == given_rows and not harvested.is_shifted:
+        return Verdict(Finding.PROVEN)
     if counter_rows in {given_rows, given_rows + harvested.duplicates}:
-        return Verdict(Finding.UNKNOWN if harvested.is_shifted else Finding.PROVEN)
+        return Verdict(Finding.UNKNOWN)
     if given_rows < counter_rows:
         return Verdict(Finding.SHORT, counter_rows - given_rows)
     return Verdict(Finding.OVER, given_rows - counter_rows)

@@ -1,4 +1,4 @@
-"""What is known of a harvest's campaigns beside their rows: sizes to be expected, and what replies said."""
+"""What is known of a harvest's sets beside their rows: sizes to be expected, waits, and what replies said."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,8 +11,11 @@ from harvester.store.database import Database
 EARLIER_HARVESTS_MAX = 7
 """How many harvests are looked back for a set's size: a week of nights."""
 
-EXPECTED = """
-SELECT rows FROM counters WHERE harvest_id = jobs.harvest_id AND campaign_id = jobs.campaign_id AND action = jobs.action
+GROWTH_MAX = 1.5
+"""By how much a set is believed to have grown since an earlier harvest."""
+
+COUNTED = """
+SELECT counters.rows FROM jobs JOIN counters USING (harvest_id, campaign_id, action) WHERE jobs.id = ?
 """
 
 EARLIER = """
@@ -39,12 +42,28 @@ class CampaignNotes:
         self._connection = database.durable
 
     def expected_rows(self, job: Job) -> int | None:
-        """Return how many rows the job's set should have: by the campaign's counters, else by an earlier harvest."""
-        counted = f"SELECT ({EXPECTED}) AS rows FROM jobs WHERE id = ?"
-        rows: int | None = self._connection.execute(counted, (job.id,)).fetchone()["rows"]
-        if rows is None and (earlier := self._connection.execute(EARLIER, (job.id, EARLIER_HARVESTS_MAX)).fetchone()):
-            rows = earlier["rows"]
+        """Return how many rows the job's set should have; None if unknown.
+
+        By the campaign's counters, which may count each open where the set lists who opened: so never by much more
+        than an earlier harvest found.
+        """
+        counted = self._rows(COUNTED, job.id)
+        earlier = self._rows(EARLIER, job.id, EARLIER_HARVESTS_MAX)
+        if counted is None or earlier is None:
+            return earlier if counted is None else counted
+        return min(counted, int(GROWTH_MAX * earlier))
+
+    def _rows(self, query: str, *values: int) -> int | None:
+        found = self._connection.execute(query, values).fetchone()
+        rows: int | None = found["rows"] if found else None
         return rows
+
+    def note_wait(self, job: Job, wait_s: float) -> None:
+        """Remember that the next attempt of a running job waits, for `wait_s` seconds, without being put off."""
+        with self._database.writing(self._connection) as connection:
+            connection.execute(
+                "UPDATE jobs SET retries = retries + 1, waited_s = waited_s + ? WHERE id = ?", (wait_s, job.id)
+            )
 
     def note_details(self, job: Job, details: Mapping[str, Any]) -> None:
         """Remember what a reply said of the job's campaign; the newest word counts."""

@@ -19,7 +19,7 @@ from harvester.store.disk import FILE_MODE, disk_errors, make_folder, sync_folde
 APPLICATION_ID = 0x68727673
 """Marks the file as ours, so that a foreign or emptied file is not taken for a new ledger."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 HEADER_MAGIC = b"SQLite format 3\0"
 HEADER_BYTES = 72
@@ -61,7 +61,8 @@ CREATE TABLE jobs (
     calls INTEGER NOT NULL DEFAULT 0, codes TEXT NOT NULL DEFAULT '{}',
     retries INTEGER NOT NULL DEFAULT 0, waited_s REAL NOT NULL DEFAULT 0,
     ending TEXT, code TEXT, reason TEXT, remedy TEXT, verdict TEXT, is_doubted INTEGER NOT NULL DEFAULT 0,
-    path TEXT, rows INTEGER, bytes INTEGER, sha256 TEXT, finished_s REAL, run_id TEXT,
+    path TEXT, rows INTEGER, bytes INTEGER, sha256 TEXT, quarantine TEXT NOT NULL DEFAULT '[]',
+    finished_s REAL, run_id TEXT,
     UNIQUE (harvest_id, campaign_id, action)
 );
 CREATE INDEX jobs_by_run ON jobs (harvest_id, run_id, state, id);

@@ -6,26 +6,42 @@ from dataclasses import dataclass
 
 import orjson
 
-from harvester.model import JobState
+from harvester.model import SHORT_PAGE, JobState
 
 PAGE_SUM = "(SELECT coalesce(sum({0}), 0) FROM pages WHERE job_id = jobs.id)"
+UNREADABLE_PAGES = """(
+    SELECT json_group_array(json_array(from_index, unreadable_rows)) FROM pages
+    WHERE job_id = jobs.id AND unreadable_rows
+)"""
+"""The stored pages with rows that could not be read: where each begins in the set, and how many such rows it has."""
+
+UNJOINED_PAGES = """(
+    SELECT count(*) FROM pages JOIN pages AS next ON next.job_id = pages.job_id AND next.number = pages.number + 1
+    WHERE pages.job_id = jobs.id AND next.from_index = pages.from_index + pages.received_rows
+)"""
+"""How many pages have no row in common with the one before, so that nobody can tell whether the set moved between."""
+
 PAGE_SUMS = (
     f"{PAGE_SUM.format(1)} AS pages, {PAGE_SUM.format('duplicates')} AS duplicates,"
-    f" {PAGE_SUM.format('unreadable_rows')} AS unreadable_rows, {PAGE_SUM.format('is_shifted')} AS is_shifted,"
-    f" {PAGE_SUM.format('rows = 0')} AS idle_pages,"
-    " (SELECT json_group_array(from_index) FROM pages WHERE job_id = jobs.id AND unreadable_rows) AS unreadable_from,"
+    f" {PAGE_SUM.format('is_shifted')} AS is_shifted, {UNJOINED_PAGES} AS unjoined_pages,"
+    f" {PAGE_SUM.format('NOT (rows OR duplicates OR unreadable_rows)')} AS repeating_pages,"
+    f" iif(path IS NULL, {UNREADABLE_PAGES}, quarantine) AS unreadable_pages,"
     " (SELECT rows FROM counters WHERE counters.harvest_id = jobs.harvest_id"
     " AND counters.campaign_id = jobs.campaign_id AND counters.action = jobs.action) AS counter_rows"
 )
 """What the pages of a job come to together, and what its counter says, in a query on jobs."""
+
+ENDINGS_WITHOUT_CALL = frozenset({None, SHORT_PAGE})
 
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
     """One job as the manifest and `status` show it.
 
-    `unreadable_from` names the pages of which rows could not be read, by their first row's place in the set;
-    `counter_rows` is how many rows there should be, if that is known.
+    `unreadable_rows`, and `unreadable_from` that names the pages of such rows by their first row's place in the set,
+    are of the partition that stands, else of the pages stored so far. `unjoined_pages` are those that share no row with
+    the page before them, so that a move of the set would not show there. `counter_rows` is how many rows there should
+    be, if that is known.
     """
 
     campaign_key: str
@@ -49,6 +65,7 @@ class JobReport:
     unreadable_rows: int
     unreadable_from: Sequence[int]
     is_shifted: bool
+    unjoined_pages: int
     retries: int
     waited_s: float
     confirmations: int
@@ -56,23 +73,32 @@ class JobReport:
     counter_rows: int | None
     is_doubted: bool
 
+    @property
+    def consistency(self) -> str:
+        """Whether the set was seen to move while it was read: "shifted", "steady", or "unchecked" in part at least."""
+        if self.is_shifted:
+            return "shifted"
+        return "unchecked" if self.unjoined_pages else "steady"
+
 
 REPORTED_AS_STORED = (
     *("action", "calls", "rows", "bytes", "sha256", "path", "ending"),
     *("code", "reason", "remedy", "attempts", "not_before_s"),
-    *("pages", "duplicates", "unreadable_rows", "retries", "waited_s", "verdict", "counter_rows"),
+    *("pages", "duplicates", "unjoined_pages", "retries", "waited_s", "verdict", "counter_rows"),
 )
 
 
 def report_of(row: sqlite3.Row) -> JobReport:
     """Return a row of jobs, joined with its campaign's keys, as a report."""
+    unreadable_pages = orjson.loads(row["unreadable_pages"])
     return JobReport(
         campaign_key=row["key"],
         parent_campaign_key=row["parent_key"],
         state=JobState(row["state"]),
         codes=orjson.loads(row["codes"]),
-        confirmations=row["idle_pages"] + (row["pages"] > 0 and row["ending"] not in {None, "short page"}),
-        unreadable_from=orjson.loads(row["unreadable_from"]),
+        confirmations=row["repeating_pages"] + (row["pages"] > 0 and row["ending"] not in ENDINGS_WITHOUT_CALL),
+        unreadable_rows=sum(rows for _, rows in unreadable_pages),
+        unreadable_from=[from_index for from_index, _ in unreadable_pages],
         is_shifted=bool(row["is_shifted"]),
         is_doubted=bool(row["is_doubted"]),
         **{name: row[name] for name in REPORTED_AS_STORED},

@@ -30,7 +30,8 @@ from harvester.model import (
     StoredPage,
 )
 from harvester.store.database import Database
-from harvester.store.job_report import PAGE_SUM, PAGE_SUMS, JobReport, report_of
+from harvester.store.job_report import PAGE_SUM, PAGE_SUMS, UNREADABLE_PAGES, JobReport, report_of
+from harvester.store.requeuing import Cause, Chosen, go_on, start_anew
 
 PLAN_BATCH_CAMPAIGNS = 1_000
 """Campaigns taken from the list at a time: keeps memory flat while 900,000 jobs are planned."""
@@ -152,27 +153,14 @@ class Ledger:
         only so can a partial one get the rows that could not be read. Until a new partition takes its place, a job
         keeps the old one.
         """
+        these = "harvest_id = ? AND run_id = ?", (harvest.id, self.run_id)
+        broken = f"{these[0]} AND code = '{BROKEN_PAGING}'", these[1]
         with self._writing() as connection:
             for state in states:
-                self._check(state, JobState.PENDING)
-                self._requeue(connection, (harvest.id, self.run_id, state), is_anew=state is not JobState.FAILED)
-
-    @staticmethod
-    def _requeue(connection: sqlite3.Connection, chosen: tuple[int, str, JobState], *, is_anew: bool) -> None:
-        """Send jobs of one state back; `is_anew`: all of them from their first row."""
-        these = "harvest_id = ? AND run_id = ? AND state = ?"
-        anew = these if is_anew else f"{these} AND code = '{BROKEN_PAGING}'"
-        connection.execute(f"DELETE FROM pages WHERE job_id IN (SELECT id FROM jobs WHERE {anew})", chosen)
-        connection.execute(
-            "UPDATE jobs SET calls = 0, codes = '{}', retries = 0, waited_s = 0, verdict = NULL, ending = NULL,"
-            f" is_doubted = iif(state = 'partial', is_doubted, 0) WHERE {anew}",  # its short pages still prove nothing
-            chosen,
-        )
-        connection.execute(
-            "UPDATE jobs SET state = 'pending', attempts = 0, not_before_s = 0,"
-            f" code = NULL, reason = NULL, remedy = NULL WHERE {these}",
-            chosen,
-        )
+                anew = broken if state is JobState.FAILED else these
+                start_anew(connection, Chosen((state,), *anew), Cause.ASKED)
+                if state is JobState.FAILED:
+                    go_on(connection, Chosen((state,), *these))
 
     def requeue_missing(self, harvest: Harvest, is_there: Callable[[str, int], bool]) -> int:
         """Send planned jobs that are done, but whose partition is gone, back to their first row.
@@ -188,16 +176,11 @@ class Ledger:
             "SELECT id, path, bytes FROM jobs WHERE harvest_id = ? AND run_id = ? AND state = 'done'",
             (harvest.id, self.run_id),
         )
-        missing = [(row["id"],) for row in done if not is_there(row["path"], row["bytes"])]
+        missing = [row["id"] for row in done if not is_there(row["path"], row["bytes"])]
         if missing:
-            self._check(JobState.DONE, JobState.PENDING)
             with self._writing() as connection:
-                connection.executemany("DELETE FROM pages WHERE job_id = ?", missing)
-                connection.executemany(
-                    "UPDATE jobs SET state = 'pending', attempts = 0, not_before_s = 0, ending = NULL, path = NULL,"
-                    " rows = NULL, bytes = NULL, sha256 = NULL WHERE id = ?",
-                    missing,
-                )
+                for job_id in missing:
+                    start_anew(connection, Chosen((JobState.DONE,), "id = ?", (job_id,)), Cause.FILE_GONE)
         return len(missing)
 
     def release(self, harvest: Harvest) -> None:
@@ -229,7 +212,7 @@ class Ledger:
         with self._writing() as connection:
             rows = connection.execute(
                 f"SELECT jobs.id, action, attempts, ending, key, parent_key, is_doubted, {KNOWN} AS is_known,"
-                f" {PAGE_SUM.format('rows')} AS rows_stored, {PAGE_SUM.format('unreadable_rows')} AS rows_unreadable"
+                f" {PAGE_SUM.format('rows')} AS rows_stored, {UNREADABLE_PAGES} AS unreadable_pages"
                 " FROM jobs JOIN campaigns ON campaigns.id = campaign_id"
                 " WHERE harvest_id = ? AND run_id = ? AND state = 'pending' AND not_before_s <= ?"
                 " ORDER BY jobs.id LIMIT ?",
@@ -270,7 +253,7 @@ class Ledger:
                 self._move(connection, job, partition.state)
                 connection.execute(
                     "UPDATE jobs SET path = ?, rows = ?, bytes = ?, sha256 = ?, finished_s = ?,"
-                    " code = NULL, reason = NULL, remedy = NULL WHERE id = ?",
+                    f" quarantine = {UNREADABLE_PAGES}, code = NULL, reason = NULL, remedy = NULL WHERE id = ?",
                     (partition.path, partition.rows, partition.bytes, partition.sha256, wall_s, job.id),
                 )
 
@@ -322,7 +305,7 @@ class Ledger:
         return dict.fromkeys(JobState, 0) | {JobState(row["state"]): row["jobs"] for row in rows}
 
     def totals(self, harvest: Harvest, *, is_plan_only: bool = False) -> tuple[int, int, int]:
-        """Return rows and bytes of published partitions, and the calls spent in all runs; `is_plan_only` as above."""
+        """Return rows and bytes of published partitions, and the calls of jobs since each last began; see `counts`."""
         row = self._connection.execute(
             "SELECT total(iif(path IS NULL, 0, rows)), total(iif(path IS NULL, 0, bytes)), total(calls)"
             " FROM jobs WHERE harvest_id = ? AND (NOT ? OR run_id = ?)",
@@ -362,6 +345,7 @@ class Ledger:
             (row["id"],),
         ).fetchone()
         campaign = Campaign(row["key"], row["parent_key"])
+        unreadable_pages = orjson.loads(row["unreadable_pages"])
         return ClaimedJob(
             job=Job(row["id"], harvest.account, campaign, Action(row["action"]), harvest.date),
             is_campaign_known=bool(row["is_known"]),
@@ -369,7 +353,8 @@ class Ledger:
             last_page=StoredPage(**page) if page else None,
             ending=row["ending"],
             rows=row["rows_stored"],
-            unreadable_rows=row["rows_unreadable"],
+            unreadable_rows=sum(rows for _, rows in unreadable_pages),
+            unreadable_from=tuple(from_index for from_index, _ in unreadable_pages),
             is_doubted=bool(row["is_doubted"]),
         )
 

@@ -40,11 +40,21 @@ def write_manifest(output: Path, ledger: Ledger, harvest: Harvest, written_at: s
     Returns:
         Where the manifest lies.
     """
-    folder = _folder(output, harvest)
-    target, success = folder / "_manifest.json", folder / "_SUCCESS"
     counts = ledger.counts(harvest)
     ended = counts[JobState.DONE] + counts[JobState.SKIPPED]
     is_complete = harvest.discovery is not Discovery.PARTIAL and ended == sum(counts.values())
+    return _write(output, ledger, harvest, written_at, is_complete=is_complete)
+
+
+def withdraw(output: Path, ledger: Ledger, harvest: Harvest, written_at: str) -> None:
+    """Take back the word that every job of a date is done, before work on it begins again; arguments as above."""
+    if (_folder(output, harvest) / "_SUCCESS").exists():
+        _write(output, ledger, harvest, written_at, is_complete=False)
+
+
+def _write(output: Path, ledger: Ledger, harvest: Harvest, written_at: str, *, is_complete: bool) -> Path:
+    folder = _folder(output, harvest)
+    target, success = folder / "_manifest.json", folder / "_SUCCESS"
     with disk_errors(target):
         make_folder(folder)
         if not is_complete:
@@ -62,12 +72,6 @@ def write_manifest(output: Path, ledger: Ledger, harvest: Harvest, written_at: s
             success.touch(mode=FILE_MODE)
         sync_folder(folder)
     return target
-
-
-def withdraw(output: Path, ledger: Ledger, harvest: Harvest, written_at: str) -> None:
-    """Take back the word that every job of a date is done, before work on it begins again; arguments as above."""
-    if (_folder(output, harvest) / "_SUCCESS").exists():
-        write_manifest(output, ledger, harvest, written_at)
 
 
 def _folder(output: Path, harvest: Harvest) -> Path:
@@ -137,7 +141,7 @@ def _job(harvest: Harvest, job: JobReport) -> dict[str, object]:
         "codes": job.codes,
         "ending": job.ending,
         "duplicates": job.duplicates,
-        "consistency": ("shifted" if job.is_shifted else "steady") if is_published else None,
+        "consistency": job.consistency if is_published else None,
         "unreadable_rows": job.unreadable_rows,
         "quarantine": _quarantine(harvest, job),
         "counter": job.counter_rows,

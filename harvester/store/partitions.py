@@ -83,6 +83,11 @@ def file_stem(campaign_key: str) -> str:
     return f"{readable}~{digest}"
 
 
+def without_place(reply: str) -> str:
+    """Return the path of a reply in quarantine without the place of its page; all replies of a job share that."""
+    return re.sub(r"\.from-\d+\.reply$", ".reply", reply)
+
+
 @dataclass(slots=True)
 class _Part:
     """A part that is open for writing; `sha256` is of its bytes up to `size_bytes`."""
@@ -135,7 +140,6 @@ class Partitions:
 
         Returns:
             Whether the committed bytes are there; if not, the part is empty now and its rows must be fetched again.
-            Where a job starts anew, what an earlier harvest of it left in quarantine goes.
         """
         path = self._part_path(job)
         with disk_errors(path):
@@ -144,8 +148,6 @@ class Partitions:
             digest = _sha256_of(file, size_bytes)
             is_whole = not size_bytes or digest.digest() == sha256
             os.ftruncate(file, size_bytes if is_whole else 0)
-            if not (sha256 and is_whole):
-                self._release(job)
         self._open[job.id] = _Part(file, size_bytes, digest) if is_whole else _Part(file, 0, hashlib.sha256())
         return is_whole
 
@@ -210,7 +212,7 @@ class Partitions:
                     os.fsync(part.file)
                 make_folder(target.parent)
                 source.rename(target)
-                self._remove_twins(target)
+                self._clear_away(contents, target)
             published.append(self._published(contents, part.size_bytes, part.sha256))
             folders |= {source.parent, target.parent}
             self.close(job)
@@ -244,16 +246,21 @@ class Partitions:
             sync_folder(target.parent)
         if not is_it or digest.digest() != page.sha256:
             return None
+        with disk_errors(target):
+            self._clear_away(contents, target)
         return self._published(contents, page.end_bytes, digest)
 
-    def _release(self, job: Job) -> None:
-        """Remove the job's replies from quarantine: it starts anew."""
-        first = self._output / self.quarantine_path(job, 1)
-        for leftover in first.parent.glob(f"{file_stem(job.campaign.key)}.from-*.reply"):
-            leftover.unlink()
+    def _clear_away(self, contents: Contents, target: Path) -> None:
+        """Remove what an earlier harvest left of the job whose new partition has just taken its place, and no sooner.
 
-    def _remove_twins(self, target: Path) -> None:
-        """Remove what an earlier run published for the same job under another compression."""
+        These are its replies in quarantine, until now the only copy of their rows, and its partition under another
+        compression.
+        """
+        kept = {self.quarantine_path(contents.job, from_index).name for from_index in contents.unreadable_from}
+        folder = (self._output / self.quarantine_path(contents.job, 1)).parent
+        for reply in folder.glob(f"{file_stem(contents.job.campaign.key)}.from-*.reply"):
+            if reply.name not in kept:
+                reply.unlink(missing_ok=True)
         stem = target.name.removesuffix(self._compression.suffix)
         for other in Compression:
             if other is not self._compression:

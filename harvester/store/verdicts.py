@@ -4,9 +4,10 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from harvester.model import TRANSITIONS, Action, Harvest, JobState
+from harvester.model import Action, Harvest, JobState
 from harvester.store.database import Database
 from harvester.store.job_report import PAGE_SUM
+from harvester.store.requeuing import Cause, Chosen, start_anew
 
 COUNTED = """
 LEFT JOIN counters ON counters.harvest_id = jobs.harvest_id AND counters.campaign_id = jobs.campaign_id
@@ -118,21 +119,14 @@ class VerdictBook:
 
         The partition stays, and its place in the manifest, until a new one takes it.
         """
-        if JobState.PENDING not in TRANSITIONS[JobState.DONE]:
-            raise ValueError("a done job cannot be harvested again")
-        ids = [(job_id,) for job_id in job_ids]
         with self._database.writing(self._connection) as connection:
-            connection.executemany("DELETE FROM pages WHERE job_id = ?", ids)
-            connection.executemany(
-                "UPDATE jobs SET state = 'pending', is_doubted = 1, verdict = NULL, ending = NULL, attempts = 0,"
-                " not_before_s = 0 WHERE id = ? AND state = 'done'",
-                ids,
-            )
-            connection.executemany(
-                "UPDATE campaign_notes SET counters_code = NULL WHERE (harvest_id, campaign_id) IN"
-                " (SELECT harvest_id, campaign_id FROM jobs WHERE id = ?)",
-                ids,
-            )
+            for job_id in job_ids:
+                start_anew(connection, Chosen((JobState.DONE,), "id = ?", (job_id,)), Cause.DOUBTED)
+                connection.execute(
+                    "UPDATE campaign_notes SET counters_code = NULL WHERE (harvest_id, campaign_id) IN"
+                    " (SELECT harvest_id, campaign_id FROM jobs WHERE id = ?)",
+                    (job_id,),
+                )
 
 
 def _finished(connection: sqlite3.Connection, condition: str, values: tuple[object, ...]) -> Iterator[FinishedJob]:

@@ -16,7 +16,8 @@ from harvester.store.database import Database
 from harvester.store.date_folder import OPEN, DateFolder
 from harvester.store.entries import Entries, Entry, PageSpan
 from harvester.store.inspection import Expected, RecordRules, flaw_of
-from harvester.store.partitions import Compression, Partitions
+from harvester.store.partitions import Compression, Partitions, without_place
+from harvester.store.requeuing import Cause, Chosen, start_anew
 
 PUBLISHED = frozenset({JobState.DONE, JobState.PARTIAL})
 
@@ -76,7 +77,11 @@ class Verification:
             pages = self._entries.pages(entry.job)
             known.update(map(hash, self._own_files(entry, pages)))
             yield self._step(entry, pages)
-        flaws = list(DateFolder(self._output, self._entries, harvest).flaws(lambda path: hash(path) in known))
+
+        def is_known(path: str) -> bool:
+            return hash(path) in known or hash(without_place(path)) in known
+
+        flaws = list(DateFolder(self._output, self._entries, harvest).flaws(is_known))
         if flaws and self._is_worked_on(harvest):
             yield Step(passed_over=1)
         else:
@@ -115,11 +120,17 @@ class Verification:
         return None
 
     def _own_files(self, entry: Entry, pages: list[PageSpan]) -> list[str]:
-        """Return the files that may lie there for a job: while it is open all that it might publish."""
-        replies = self._replies(entry.job, pages)
+        """Return the files that may lie there for a job: while it is open all that it might publish.
+
+        Until a new partition stands, its replies may be of the old one, of stored pages, and of one that a killed run
+        did not come to store: then their name without the place stands for them all.
+        """
+        if entry.state in PUBLISHED and entry.published:
+            return [entry.published.path, *self._replies(entry.job, pages)]
+        replies = without_place(str(self._places[0].quarantine_path(entry.job, 1)))
         if entry.state in OPEN:
-            return [*self._paths(entry.job), *replies]
-        return [entry.published.path, *replies] if entry.published else replies
+            return [*self._paths(entry.job), replies]
+        return [entry.published.path, replies] if entry.published else [replies]
 
     def _paths(self, job: Job) -> list[str]:
         return [str(place.relative_path(job)) for place in self._places]
@@ -144,15 +155,11 @@ def requeue(database: Database, suspects: Iterable[Suspect]) -> int:
         How many jobs that were.
     """
     with database.writing(database.durable) as connection:
-        moved = 0
-        for suspect in suspects:
-            changed = connection.execute(
-                "UPDATE jobs SET state = 'pending', attempts = 0, not_before_s = 0, ending = NULL, verdict = NULL,"
-                " code = NULL, reason = NULL, remedy = NULL, path = NULL, rows = NULL, bytes = NULL, sha256 = NULL"
-                " WHERE id = ? AND state IN ('done', 'partial') AND sha256 = ?",
-                (suspect.job.id, suspect.sha256),
-            ).rowcount
-            if changed:
-                connection.execute("DELETE FROM pages WHERE job_id = ?", (suspect.job.id,))
-            moved += changed
-    return moved
+        return sum(
+            start_anew(
+                connection,
+                Chosen((JobState.DONE, JobState.PARTIAL), "id = ? AND sha256 = ?", (suspect.job.id, suspect.sha256)),
+                Cause.FILE_GONE,
+            )
+            for suspect in suspects
+        )

@@ -43,7 +43,6 @@ COLUMNS: tuple[str, ...] = (
 )
 """Every key of a record, in order."""
 
-_INTEGERS = frozenset({"sent_time_ms", "click_count"})
 _INTEGER_MAX = 253_402_300_799_999
 """The last millisecond of the year 9999: beyond it no date can be written, and no count is meant."""
 
@@ -57,6 +56,9 @@ _TIMELINE = "reports"
 _EVENT_TIME = re.compile(r"([A-Z][a-z]{2}) ([0-9]{1,2}), ([0-9]{4}) ([0-9]{1,2}):([0-9]{2}) (AM|PM)")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NOON_HOURS = 12
+
+_NOBODY = frozenset({"", _NULL, "0", "-1"})
+"""Ids that name nobody."""
 
 _KEY_SETS_MAX = 64
 _MOMENTS_MAX = 4_096
@@ -113,21 +115,24 @@ def lines(rows: Sequence[Row], positions: Sequence[int], context: RecordContext)
 
 
 def contact_identity(row: Row) -> str:
-    """Return by what the same contact is known again: its id, else a digest of its address; empty if it has neither.
+    """Return by what the same contact is known again, in this process; empty if it has neither id nor address.
 
-    Addresses are compared in lower case and never returned themselves. Two rows that name nobody may be two contacts
-    whose data were erased, however alike they look.
+    Both must be the same: an id that two addresses share is a placeholder, and each of them is somebody. Addresses are
+    compared in lower case and never returned themselves. Two rows that name nobody may be two contacts whose data were
+    erased, however alike they look.
     """
     contact_id = row.get("contactid")
     if type(contact_id) is not str:  # nearly always one; this runs for every row
         contact_id = _text(contact_id)
-    if contact_id and contact_id != _NULL:
-        return f"id:{contact_id}"
+    if contact_id is None or contact_id.strip() in _NOBODY:
+        contact_id = None
     for name in _NAMES["email"]:
-        address = _text(row.get(name))
-        if address:
-            return f"mail:{_digest(address.strip().lower())}"
-    return ""
+        address = row.get(name)
+        if address and address != _NULL and (text := _text(address)):
+            known = text.strip().lower()
+            # Beside an id 64 bits tell two addresses apart; alone they must tell millions.
+            return f"{contact_id}:{hash(known)}" if contact_id else f"mail:{_digest(known)}"
+    return f"{contact_id}:" if contact_id else ""
 
 
 def identity_of_record(record: Mapping[str, Any]) -> str:

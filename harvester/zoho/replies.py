@@ -18,7 +18,7 @@ from harvester.zoho.envelopes import checked_rows, read_document
 from harvester.zoho.lockout import LockoutSigns, examined_text, is_examined_as_text, retry_after_s
 from harvester.zoho.redaction import redact
 from harvester.zoho.salvage import salvage
-from harvester.zoho.wire import HttpReply, UnreadableError
+from harvester.zoho.wire import HttpReply, OversizeError, UnreadableError
 
 LIFE_S_DEFAULT = 3_600
 LIFE_S_MAX = 86_400
@@ -28,7 +28,11 @@ _CODE = re.compile(r"[0-9]{1,9}|[A-Z][A-Z0-9_]{1,31}")
 """The shapes of the API's codes; what else stands there is not believed, nor repeated."""
 
 _LIST_KEY = "list_of_details"
-_MAP_PAIR = re.compile(r"(\w+)\s*=\s*([^,}]*)")
+_MAP_PAIR = re.compile(r"\b(\w++)\s*+=\s*+([^,}]*+)")
+_MAP_CHARS_MAX = 4_000
+"""Longest text of a map that is read: an echo has three short entries. A longer one is none, for if it were cut, half
+a number could pass for a whole one."""
+
 _TOKEN = re.compile(r"[\x21-\x7e]{1,4096}")
 _NO_SIGNS = LockoutSigns()
 _REMEDIES = {
@@ -123,7 +127,9 @@ def _rows(
     try:
         envelope = _envelope(read_document(reply.body), list_key)
     except UnreadableError as error:
-        return _without_envelope(reply, str(error), signs)
+        unread = _without_envelope(reply, str(error), signs)
+        is_oversize = isinstance(error, OversizeError) and unread.kind is FailureKind.MALFORMED
+        return replace(unread, kind=FailureKind.OVERSIZE) if is_oversize else unread
     if _is_success(reply, envelope, endpoint):
         try:
             return envelope, checked_rows(envelope.document.get(list_key), reply.body)
@@ -253,7 +259,7 @@ def _echo(document: Mapping[str, Any]) -> Echo:
     """Read what the server says it was asked: an object, Java's text of a map, or fields at the top level."""
     details = document.get("requestdetails")
     if isinstance(details, str):
-        details = dict(_MAP_PAIR.findall(details))
+        details = dict(_MAP_PAIR.findall(details)) if len(details) <= _MAP_CHARS_MAX else {}
     if not isinstance(details, Mapping):
         details = document
     action = details.get("action")
@@ -279,19 +285,15 @@ def _contradiction(echo: Echo, request: PageRequest) -> str | None:
 
 
 def _details(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the flat part of `campaign_details`, in text that can be written anywhere."""
+    """Return the flat part of `campaign_details`, redacted: it names senders, and goes into ledger and manifest."""
     details = document.get("campaign_details")
     if not isinstance(details, Mapping):
         return {}
     return {
-        _writable(name): _writable(value) if isinstance(value, str) else value
+        redact(name): redact(value) if isinstance(value, str) else value
         for name, value in details.items()
         if isinstance(value, str | bool | None)
     }
-
-
-def _writable(text: str) -> str:
-    return text.encode(errors="replace").decode()
 
 
 def _asked_as(failure: Failure, fmt: ResponseFormat) -> Failure:

@@ -1,6 +1,7 @@
 """The access token on disk, shared by the processes of one machine: a file for its owner only, under a lock."""
 
 import asyncio
+import errno
 import fcntl
 import hashlib
 import json
@@ -27,6 +28,9 @@ _LOCK_POLL_S = 0.05
 """flock gives no notice to an event loop, so it is asked again, 20 times a second."""
 
 _FILE_BYTES_MAX = 65_536
+_NO_FILE = frozenset({errno.ELOOP, errno.ENXIO, errno.EISDIR})
+"""How the system refuses a link, a socket and a folder where a file is wanted."""
+
 _ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
@@ -72,13 +76,15 @@ class TokenCache:
         Raises:
             TransportError: another process held it for `LOCK_WAIT_S_MAX`. A later call may succeed.
             ConfigError: the lock file is not ours to use.
+            DiskError: the disk refuses.
         """
         with _disk_errors(self._lock_path):
             self._lock_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            _check_ownership(self._lock_path, os.fstat(descriptor))
-            await _flock(descriptor)
+            with _disk_errors(self._lock_path):
+                _check_ownership(self._lock_path, os.fstat(descriptor))
+                await _flock(descriptor)
             yield
         finally:
             os.close(descriptor)
@@ -88,19 +94,19 @@ class TokenCache:
 
         Raises:
             ConfigError: others can read the file, or it is not our own regular file.
+            DiskError: the disk refuses.
         """
-        try:
-            # O_NONBLOCK: a fifo planted here must not hang us.
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return CacheEntry()
-        except OSError:
-            raise _not_ours(self._path) from None
-        try:
-            _check_ownership(self._path, os.fstat(descriptor))
-            return _entry(os.read(descriptor, _FILE_BYTES_MAX), self._fingerprint)
-        finally:
-            os.close(descriptor)
+        with _disk_errors(self._path):
+            try:
+                # O_NONBLOCK: a fifo planted here must not hang us.
+                descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return CacheEntry()
+            try:
+                _check_ownership(self._path, os.fstat(descriptor))
+                return _entry(os.read(descriptor, _FILE_BYTES_MAX), self._fingerprint)
+            finally:
+                os.close(descriptor)
 
     def write(self, entry: CacheEntry) -> None:
         """Replace the file in one step, mode 0600, synced to the disk; call it under `locked`.
@@ -150,6 +156,8 @@ def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in _NO_FILE:
+            raise _not_ours(path) from None
         raise DiskError(f"{path}: {error.strerror}.", "Check space and rights of the state directory.") from None
 
 

@@ -46,6 +46,10 @@ class UnreadableError(ValueError):
     """A body is no document that we can take; the message says where, never what stood there."""
 
 
+class OversizeError(UnreadableError):
+    """A body is larger than can be read at a bearable cost; one with fewer rows may do."""
+
+
 class Transport(Protocol):
     """How a request reaches a host; `api.Http` is the real one."""
 

@@ -1,22 +1,36 @@
 """An XML answer as the object that a JSON answer would be (pure).
 
 Nothing of an answer is believed to be harmless: no DTD, and with it no entity and no foreign file, and bounds for what
-the tree of it may cost. Bodies are parsed in one piece: expat before 2.6 takes quadratic time for a long attribute
-that is handed over in many.
+the tree of it may cost. Nor is anything among the contacts passed over: what is not understood there may be rows.
+Bodies are parsed in one piece: expat before 2.6 takes quadratic time for a long attribute that is handed over in many.
 """
 
+import re
 from typing import Any
 from xml.etree.ElementTree import TreeBuilder  # noqa: TID251  it only builds; defusedxml parses
 
 from defusedxml.ElementTree import ParseError, XMLParser
 
-from harvester.zoho.wire import UnreadableError
+from harvester.zoho.wire import OversizeError, UnreadableError
+
+XML_BYTES_MAX = 16 * 1024 * 1024
+"""Largest body that is parsed, at up to 20 bytes of memory for each byte: 500 contacts have some 0.2 MiB, with a
+timeline of 250 events each some 8 MiB."""
 
 XML_DEPTH_MAX = 16
 """Deepest nesting that is taken: a time in a timeline, the deepest known, is at level 6."""
 
 XML_ELEMENTS_MAX = 1_000_000
 """Most elements that are taken: 10,000 contacts, the largest page, have some 70,000; each costs 0.3 KiB of memory."""
+
+XML_ATTRIBUTES_MAX = 16
+"""Most attributes of one element that are taken: two, the most that are known, are on `<response>`."""
+
+_MANY_ATTRIBUTES = re.compile(
+    rb"<[^\s<>=]++(?:\s++[^\s<>=]++\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+')){%d}" % (XML_ATTRIBUTES_MAX + 1)
+)
+"""Looked for before the parser sees them: it gathers all attributes of an element, 30 bytes of memory for each byte of
+the shortest, before anybody can refuse it."""
 
 
 def read_xml(body: bytes) -> dict[str, Any]:
@@ -27,11 +41,15 @@ def read_xml(body: bytes) -> dict[str, Any]:
         where there are `<campaign_details>` and `<contacts>`.
 
     Raises:
-        UnreadableError: no XML, no `<response>`, a DTD, or more than the bounds allow.
+        OversizeError: more than `XML_BYTES_MAX`.
+        UnreadableError: no XML, no `<response>`, a DTD, or more than the bounds allow; anything in `<contacts>` that is
+            not understood, or a second one of it.
 
     Source: the sample of getcampaignrecipientsdata. Element names of errors are not documented; code and message
     are taken where they stand, else the message is the whole text.
     """
+    if len(body) > XML_BYTES_MAX:
+        raise OversizeError(f"page too large: more than {XML_BYTES_MAX} bytes of XML; ask for fewer rows (page_size)")
     root = _tree(body)
     if root.tag != "response":
         raise UnreadableError("XML without a <response>")
@@ -40,11 +58,14 @@ def read_xml(body: bytes) -> dict[str, Any]:
         **plain,
         "requestdetails": {name: plain[name] for name in ("range", "action", "fromindex") if name in plain},
     }
-    details, contacts = root.find("campaign_details"), root.find("contacts")
+    details, lists = root.find("campaign_details"), root.findall("contacts")
     if details is not None:
-        document["campaign_details"] = _fields(details)
-    if contacts is not None:
-        document["list_of_details"] = [_fields(contact) for contact in contacts.findall("contact")]
+        # Not as strict as contacts: a remark that is not understood must not cost the rows beside it.
+        document["campaign_details"] = {fl.get("val", ""): fl.text or "" for fl in details.findall("fl")}
+    if len(lists) > 1:
+        raise UnreadableError("XML with more than one <contacts>")
+    if lists:
+        document["list_of_details"] = [_fields(contact) for contact in _children(lists[0], "contact")]
     elif not plain.keys() & {"message", "Message"}:
         document["message"] = " ".join(part.strip() for part in root.itertext() if part.strip())
     return document
@@ -79,6 +100,10 @@ class _BoundedTree(TreeBuilder):
 
 
 def _tree(text: bytes) -> Any:
+    if b"\0" in text:  # no character of XML, and in UTF-16 attributes could not be counted
+        raise UnreadableError("XML with a NUL")
+    if _MANY_ATTRIBUTES.search(text):
+        raise UnreadableError(f"XML with more than {XML_ATTRIBUTES_MAX} attributes of an element")
     parser = XMLParser(target=_BoundedTree(), forbid_dtd=True)
     try:
         parser.feed(text)
@@ -93,9 +118,27 @@ def _tree(text: bytes) -> Any:
 
 
 def _fields(element: Any) -> dict[str, Any]:
-    """Read `<fl val="name">text</fl>`, the last of equal names; a timeline becomes a list of such objects."""
-    fields: dict[str, Any] = {fl.get("val", ""): fl.text or "" for fl in element.findall("fl")}
-    reports = element.find("reports")
-    if reports is not None:
-        fields["reports"] = [_fields(report) for report in reports.findall("report")]
+    """Read `<fl val="name">text</fl>`, each name once; a timeline becomes a list of such objects."""
+    fields: dict[str, Any] = {}
+    for child in _children(element, "fl", "reports"):
+        name = child.get("val", "") if child.tag == "fl" else child.tag
+        if name in fields:
+            raise UnreadableError("XML with a name that stands twice in a contact")
+        fields[name] = _text(child) if child.tag == "fl" else [_fields(report) for report in _children(child, "report")]
     return fields
+
+
+def _text(element: Any) -> str:
+    if len(element):
+        raise UnreadableError("XML with an element within a value")
+    return element.text or ""
+
+
+def _children(element: Any, *tags: str) -> list[Any]:
+    """Return the elements in `element`, which may hold these tags and blanks alone."""
+    children = list(element)
+    if any(child.tag not in tags for child in children):
+        raise UnreadableError(f"XML with anything but {' and '.join(tags)} in their place")
+    if any(text and text.strip() for text in (element.text, *(child.tail for child in children))):
+        raise UnreadableError(f"XML with text in the place of {' and '.join(tags)}")
+    return children

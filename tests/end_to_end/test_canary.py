@@ -4,8 +4,10 @@ import os
 import signal
 from collections.abc import Iterable, Mapping
 
+import pytest
 from end_to_end.rehearsal import SHORT_CALL_TIMEOUT_S, Ended, Rehearsal, Rehearse
 
+from harvester.simulator import envelopes
 from harvester.simulator.options import FaultOptions, NetworkOptions, Options, WorldOptions
 
 SECRET = "canary-5e6c23e7"
@@ -33,7 +35,7 @@ def by_products(rehearsal: Rehearsal) -> Mapping[str, bytes]:
     }
 
 
-async def canary(rehearse: Rehearse) -> Rehearsal:
+async def canary(rehearse: Rehearse, response_format: str = "json") -> Rehearsal:
     """Start a server that spoils answers too, and put marked secrets into files."""
     options = Options(
         time_scale=50.0,
@@ -55,7 +57,7 @@ async def canary(rehearse: Rehearse) -> Rehearsal:
     }
     changes: dict[str, dict[str, object]] = {
         "accounts.acme": dict(account),
-        "harvest": {"call_timeout_s": SHORT_CALL_TIMEOUT_S, "page_size": 100},
+        "harvest": {"call_timeout_s": SHORT_CALL_TIMEOUT_S, "page_size": 100, "response_format": response_format},
     }
     rehearsal.configure(**changes)
     return rehearsal
@@ -79,6 +81,21 @@ async def test_S_01_no_secret_and_no_address_outside_the_rows(rehearse: Rehearse
     assert leaks(rehearsal, by_products(rehearsal).items()) == []
     assert leaks(rehearsal, [("names", "\n".join(rehearsal.all_bytes()).encode()), ("cmdline", command_line)]) == []
     assert leaks(rehearsal, words(killed, finished, status)) == []
+
+
+async def test_S_01_the_details_of_a_campaign_name_no_sender(
+    rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """XML brings details beside the rows; they go into ledger and manifest, and addresses in them do not."""
+    monkeypatch.setattr(envelopes, "ZUID", "sender@recipients.example")
+    rehearsal = await canary(rehearse, response_format="xml")
+    ended = await rehearsal.run("-v", "--json")
+    left = by_products(rehearsal)
+
+    manifests = [content for name, content in left.items() if name.endswith("_manifest.json")]
+    assert [b'"[e-mail]"' in content for content in manifests] == [True]
+    assert leaks(rehearsal, left.items()) == []
+    assert leaks(rehearsal, words(ended)) == []
 
 
 async def test_S_02_errors_tell_no_secret_either(rehearse: Rehearse) -> None:

@@ -19,6 +19,7 @@ from end_to_end.rehearsal import DATE, Ended, Rehearsal, assert_is_truth, assert
 from faults.warm import SIGN_OF_TRACER, Request
 
 from harvester.simulator.options import Options, WorldOptions
+from harvester.simulator.set_options import Damage, QuirkOptions
 
 TIMEOUT_S = 30.0
 """Far beyond what a run takes; a hang becomes a failing test."""
@@ -32,6 +33,9 @@ CONCURRENCY = 2
 CAMPAIGNS = 2
 ROWS = 25
 PAGE_ROWS = 10
+SPOILED_SEED = 4
+"""A world in which one of the two sets has a row that cannot be read."""
+
 ACTIONS = ("sentcontacts",)
 
 HARVEST: Mapping[str, object] = {
@@ -199,6 +203,17 @@ async def small_run(folder: Path, pages_ahead: int = 0) -> AsyncIterator[Rehears
     shutil.rmtree(folder)
 
 
+@asynccontextmanager
+async def spoiled_run(folder: Path) -> AsyncIterator[Rehearsal]:
+    """Give the same with rows that cannot be read in some sets, so that each run asks for those sets again."""
+    await asyncio.to_thread(folder.mkdir)
+    quirks = QuirkOptions(damaged_share=0.02, damages=(Damage.NOT_OBJECT,))
+    options = Options(seed=SPOILED_SEED, world=WorldOptions(campaigns=CAMPAIGNS, recipients=ROWS), quirks=quirks)
+    async with rehearsing(folder, options, harvest=HARVEST) as rehearsal:
+        yield rehearsal
+    shutil.rmtree(folder)
+
+
 # --- what must be true ------------------------------------------------------------------------------------------------
 
 
@@ -216,6 +231,15 @@ def assert_nothing_is_wrong(rehearsal: Rehearsal) -> None:
     assert done <= set(rehearsal.harvested()), "done without a file"
     if (rehearsal.date_folder / "_SUCCESS").exists():
         assert len(done) == len(jobs) == CAMPAIGNS * len(ACTIONS)
+
+
+def assert_no_row_is_lost(rehearsal: Rehearsal) -> None:
+    """Check that every row of a published set is in its file or, if it cannot be read, in an answer in quarantine."""
+    world = rehearsal.world
+    for (key, action), records in rehearsal.harvested().items():
+        assert [record["raw"] for record in records] == list(world.rows(key, action)), f"{key[:8]}: not the rows"
+        replies = rehearsal.output.glob(f"_quarantine/account=*/dt=*/action={action}/{key}.from-*.reply")
+        assert bool(list(replies)) == bool(world.damaged(key, action)), f"{key[:8]}: an answer is missing, or too many"
 
 
 def assert_all_there(rehearsal: Rehearsal, ended: Ended, *, wasted_calls: int = CONCURRENCY) -> None:

@@ -10,9 +10,11 @@ from faults.stage import (
     Place,
     Stage,
     assert_all_there,
+    assert_no_row_is_lost,
     assert_nothing_is_wrong,
     each_place,
     small_run,
+    spoiled_run,
 )
 
 
@@ -67,6 +69,30 @@ async def test_P_04_a_kill_during_recovery_changes_nothing(stage: Stage, tmp_pat
 
             assert killed.was_killed
             assert_all_there(rehearsal, again.ended, wasted_calls=(1 + recovering.was_killed) * CONCURRENCY)
+
+
+EXIT_PARTIAL = 3
+
+
+@each_place("rename", "unlink")
+async def test_A_25_a_kill_never_costs_the_answer_that_holds_unreadable_rows(
+    stage: Stage, tmp_path: Path, place: Place
+) -> None:
+    """While a partial job is harvested again, its old answer stays until the new partition and answer stand."""
+    for when in place.times:
+        async with spoiled_run(tmp_path / str(when)) as rehearsal:
+            assert (await stage.run(rehearsal)).ended.code == EXIT_PARTIAL
+
+            killed = await stage.run(rehearsal, Injection(place.thread, place.change, str(when)))
+
+            assert_no_row_is_lost(rehearsal)
+            again = await stage.run(rehearsal)
+            assert_no_row_is_lost(rehearsal)
+            assert again.ended.code == EXIT_PARTIAL
+            verified = await stage.run(rehearsal, arguments=("verify",))
+            assert verified.ended.code == 0, verified.ended.stdout
+            if not killed.was_killed:
+                return
 
 
 PAGES_AHEAD = 2

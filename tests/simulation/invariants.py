@@ -158,8 +158,8 @@ def _few_calls_are_wasted(night: Night) -> None:
     settings = night.settings.harvest
     bound = night.wire.answers_lost + cut_short * (settings.concurrency + settings.pages_ahead)
     bound += _pages_of_jobs_read_again(night) + _pages_of_doubted_jobs(night)
-    # Of a set that moves nobody can say which rows were new.
-    require(repeated <= bound or night.scenario.server.shifts.share, f"waste: {repeated} pages fetched again, {bound} can be explained")
+    is_explained = repeated <= bound or night.scenario.server.shifts.share  # nobody knows what is new of a moving set
+    require(is_explained, f"waste: {repeated} pages fetched again, {bound} can be explained")
     is_repeat_quiet = not night.calls_of_a_repeat or _are_counters_missing(night)
     require(is_repeat_quiet, f"waste: {night.calls_of_a_repeat} calls after all was done")
     if night.scenario.is_quiet:
@@ -172,11 +172,11 @@ def _pages_of_jobs_read_again(night: Night) -> int:
 
     A page with unreadable rows is asked for twice at once, and each harvest of such a job finds the end anew.
     """
+    failed = {(event.campaign_key, event.action) for _, event in night.events if isinstance(event, JobFailed)}
     ended = [event for _, event in night.events if isinstance(event, JobDone) and event.unreadable_rows]
-    failed = [event for _, event in night.events if isinstance(event, JobFailed)]
-    again = {(event.campaign_key, event.action) for event in (*ended, *failed)}
-    pages = [event for _, event in night.events if isinstance(event, PageStored)]
-    return 2 * sum((page.campaign_key, page.action) in again for page in pages) + 2 * len(ended)
+    partial = {(event.campaign_key, event.action) for event in ended}
+    pages = [(event.campaign_key, event.action) for _, event in night.events if isinstance(event, PageStored)]
+    return sum((page in failed) + 2 * (page in partial) for page in pages) + 2 * len(ended)
 
 
 def _pages_of_doubted_jobs(night: Night) -> int:

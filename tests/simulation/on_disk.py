@@ -85,7 +85,9 @@ def _check_no_stranger(night: Night, harvest: Harvest, ledger: Ledger) -> None:
     found = {path.relative_to(night.settings.output).as_posix() for path in folder.glob("action=*/*")}
     known = {job.path for job in ledger.jobs(harvest)}
     ending = {
-        f"{job.campaign_key}.jsonl" for job in ledger.jobs(harvest) if job.ending and job.state not in {JobState.DONE, JobState.PARTIAL}
+        f"{job.campaign_key}.jsonl"
+        for job in ledger.jobs(harvest)
+        if job.ending and job.state not in {JobState.DONE, JobState.PARTIAL}
     }
     strangers = [path for path in found - known if path.rsplit("/", 1)[1].removesuffix(".gz") not in ending]
     require(not strangers, f"P4: a file that no job accounts for: {strangers}")

@@ -58,7 +58,9 @@ def _finished(night: Night) -> Iterator[Finished]:
                 key, action = entry["campaign_key"], entry["action"]
                 known = KnownCampaign(account, key, DATE.isoformat())
                 (history,) = histories.jobs(known, DATE.isoformat(), action)
-                yield Finished(f"{key[:8]}/{action}", entry, history, Truth(night, world_of(night, account), key, action))
+                yield Finished(
+                    f"{key[:8]}/{action}", entry, history, Truth(night, world_of(night, account), key, action)
+                )
 
 
 def _unreadable_rows_are_kept(night: Night, job: Finished) -> None:
@@ -107,12 +109,12 @@ def _missed_newcomers_are_told(night: Night, job: Finished) -> None:
 
     Where others left at the same time, as many as came, nobody could notice.
     """
-    *before, last = job.history.pages or [None]
-    is_overlapping = all(page.received_rows >= OVERLAP_PAGE_ROWS_MIN for page in before)
+    pages = job.history.pages
+    is_overlapping = all(page.received_rows >= OVERLAP_PAGE_ROWS_MIN for page in pages[:-1])
     is_noticed = is_overlapping and not may_be_cut(night) and Shift.REMOVED not in night.scenario.server.shifts.kinds
-    if last is None or job.truth.is_still or not is_noticed or job.entry["consistency"] == "shifted":
+    if not pages or job.truth.is_still or not is_noticed or job.entry["consistency"] == "shifted":
         return
-    missed = job.truth.missed_newcomers(_ids(night, job), last.from_index)
+    missed = job.truth.missed_newcomers(_ids(night, job), pages[-1].from_index)
     require(not missed, f"P2: {job.name}: {missed} newcomers missed, and the set is called steady")
 
 

@@ -1,4 +1,4 @@
-"""What the server's truth asks of the rows of one job: all of them, each once, as they came; or as its set lets it be."""
+"""What the truth asks of the rows of one job: all of them, each once, as they came; or as its set lets it be."""
 
 import json
 import re
