@@ -169,6 +169,7 @@ class ClaimedJob:
         unreadable_rows: how many lie in quarantine, over all pages.
         unreadable_from: where the pages of these begin in the set.
         is_doubted: whether an earlier harvest of this date fell short of the counters: no end is taken on trust.
+        standing_rows: how many rows the partition of that harvest has; None without one.
     """
 
     job: Job
@@ -180,10 +181,17 @@ class ClaimedJob:
     unreadable_rows: int = 0
     unreadable_from: tuple[int, ...] = ()
     is_doubted: bool = False
+    standing_rows: int | None = None
 
 
 BROKEN_PAGING = "broken-paging"
 """The code of a job whose pages made no sense: none of them is built on."""
+
+FEWER_AGAIN = "fewer-again"
+"""The code of a job that was read again because rows were missing, and came to far fewer: the first reading stands."""
+
+ANEW_CODES = frozenset({BROKEN_PAGING, FEWER_AGAIN})
+"""Codes of failed jobs of whose pages nothing is built on."""
 
 SHORT_PAGE = "short page"
 """The ending that costs no call of its own: a page shorter than others were."""

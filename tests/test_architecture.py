@@ -48,7 +48,7 @@ KNOWS_ALONE: Mapping[str, tuple[str, ...]] = {
 
 PURE = (
     "flaws",
-    *(f"engine.{name}" for name in ("admission", "framing", "lockout", "outage")),
+    *(f"engine.{name}" for name in ("admission", "framing", "lockout", "outage", "portion")),
     *(f"engine.{name}" for name in ("marks", "paging", "proof", "retry", "schedule", "seen", "suspicion")),
     *(f"zoho.{name}" for name in ("campaigns", "codes", "contacts", "envelopes", "redaction", "replies")),
     *(f"zoho.{name}" for name in ("record_schema", "reports", "salvage", "xml_document")),

@@ -13,9 +13,10 @@ from paged import Server, server
 from workbench import PAGE_ROWS, Recipients, Workbench
 
 from harvester.engine.errand import Ended, Errand, Outcome, PutOff, Refused
+from harvester.engine.portion import PATIENCE_PAGES
 from harvester.engine.retry import Scope
 from harvester.events import JobDone, JobPostponed, JobStarted
-from harvester.model import BROKEN_PAGING, Failure, FailureKind, JobState, Page, PageRequest, Row
+from harvester.model import BROKEN_PAGING, FEWER_AGAIN, Failure, FailureKind, JobState, Page, PageRequest, Row
 
 TOTAL_ROWS = 400
 MALFORMED = failure(FailureKind.MALFORMED)
@@ -320,7 +321,9 @@ async def test_A_27_page_that_is_too_large_is_asked_for_in_halves(
         assert await carried_out(opened) == Ended()
 
         assert opened.contacts() == list(range(1, TOTAL_ROWS + 1))
-        assert opened.recipients.asked[-1].range_rows in {granted_rows, max(1, granted_rows - 1)}
+        ranges = [asked.range_rows for asked in opened.recipients.asked]
+        assert min(ranges) == granted_rows
+        assert sum(rows > limit_rows for rows in ranges) <= PAGE_ROWS.bit_length() + len(ranges) // PATIENCE_PAGES
         assert opened.desk.lessons.range_rows == PAGE_ROWS
 
 
@@ -528,3 +531,23 @@ async def test_job_that_fell_short_takes_no_end_on_trust(tmp_path: Path) -> None
         assert await opened.carry_out(replace(claimed, is_doubted=True)) == Ended()
 
         assert opened.contacts() == list(range(1, TOTAL_ROWS + 1))
+
+
+@pytest.mark.parametrize("rows", [0, 20, 89])
+async def test_P2_second_reading_that_finds_far_fewer_rows_replaces_nothing(tmp_path: Path, rows: int) -> None:
+    """A job that is read again because rows were missing is given up, with the reason, where it comes to much less."""
+    with bench(tmp_path, server(rows).answer) as opened:
+        claimed = replace(opened.claim()[0], is_doubted=True, standing_rows=100)
+
+        outcome = await opened.carry_out(claimed)
+
+        assert isinstance(outcome, Refused)
+        assert (outcome.scope, outcome.end.state, outcome.end.code) == (Scope.JOB, JobState.FAILED, FEWER_AGAIN)
+        assert f"{rows} rows; the file with 100 stays" in outcome.end.reason
+        assert list(opened.output.glob("recipients/**/*.jsonl*")) == []
+
+
+async def test_P2_second_reading_of_a_set_that_shrank_a_little_is_taken(tmp_path: Path) -> None:
+    """Sets move while they are read: a tenth fewer rows are no reason to keep the first reading."""
+    with bench(tmp_path, server(90).answer) as opened:
+        assert await opened.carry_out(replace(opened.claim()[0], is_doubted=True, standing_rows=100)) == Ended()

@@ -49,9 +49,10 @@ async def test_shorter_page_costs_no_commit(servers: Servers) -> None:
 
 @pytest.mark.parametrize(("refused", "left"), [([500], 250), ([500, 250, 125], 62), ([3, 1], 1), ([1], 1)])
 async def test_range_that_was_refused_is_halved_for_all(servers: Servers, refused: list[int], left: int) -> None:
-    """A server that has a limit is asked for half as many rows, down to one."""
+    """A server that refuses a range twice has a limit, and is asked for half as many rows, down to one."""
     lessons = lessons_of(servers)
     for range_rows in refused:
+        lessons.refused(range_rows)
         lessons.refused(range_rows)
 
     assert lessons.range_rows == left
@@ -60,7 +61,16 @@ async def test_range_that_was_refused_is_halved_for_all(servers: Servers, refuse
 async def test_many_calls_refused_at_once_halve_the_range_once(servers: Servers) -> None:
     """Sixteen jobs that asked for the same range are one lesson, whatever the order in which they are told."""
     lessons = lessons_of(servers)
-    for range_rows in (500, 500, 250, 500):
+    for range_rows in (500, 500, 250, 500, 250):
         lessons.refused(range_rows)
 
     assert lessons.range_rows == 125
+
+
+async def test_range_that_was_refused_once_is_no_lesson(servers: Servers) -> None:
+    """One refusal may be a whim: only the job that met it asks for less."""
+    lessons = lessons_of(servers)
+
+    lessons.refused(500)
+
+    assert lessons.range_rows == 500

@@ -6,7 +6,7 @@ from itertools import cycle
 
 import pytest
 from factories import facts, job, page, request, rows
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from paged import CALLS_MAX, RANGE_ROWS, Harvested, Reader, Server, contact, server
 
@@ -15,6 +15,7 @@ from harvester.engine.marks import rows_digest
 from harvester.engine.paging import (
     IDLE_PAGES_MAX,
     IDLE_ROWS_MAX,
+    LOOKAHEAD_PAGES_MIN,
     OVERLAP_PAGE_ROWS_MIN,
     PAGES_MAX,
     Broken,
@@ -353,17 +354,20 @@ def test_next_request_asks_for_the_next_row_of_its_job() -> None:
     page_rows=st.sampled_from([1, 2, 50, 51, 60, 500]),
     pages_ahead=st.integers(0, 20),
 )
+@example(total_rows=1_000, page_rows=51, pages_ahead=8)
 def test_requests_ahead_are_those_that_come_anyway(total_rows: int, page_rows: int, pages_ahead: int) -> None:
     """Where a set has the size that was expected, the calls ahead are the next ones of a reader that makes none.
 
-    Pages that do not overlap are asked for one by one.
+    Never more of them than pages that came, none of a set of a few pages, and none where pages do not overlap.
     """
+    is_large = total_rows >= LOOKAHEAD_PAGES_MIN * (page_rows - 1)
     asked = Reader(page_rows).read(server(total_rows).answer, page_rows).asked
     progress, seen = Progress(), set[str]()
     for at, one in enumerate(asked):
         ahead = requests_ahead(one, progress, total_rows, pages_ahead)
         following = [each for each in asked[at + 1 :] if each.from_index <= total_rows]
-        assert ahead == (following[:pages_ahead] if progress.overlap_rows else [])
+        allowed = min(pages_ahead, progress.pages) if progress.overlap_rows and is_large else 0
+        assert ahead == following[:allowed]
         came, chosen = facts_of(server(total_rows).answer(one), one, progress, seen, contact)
         verdict = judge(progress, one, came, Trust(page_rows))
         assert isinstance(verdict, Continue | Finished)

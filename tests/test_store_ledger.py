@@ -12,6 +12,7 @@ from factories import DATE, HandClock, delay, stored_page
 from harvester.leases import Lease, Slot
 from harvester.model import (
     BROKEN_PAGING,
+    FEWER_AGAIN,
     TRANSITIONS,
     Action,
     Campaign,
@@ -172,7 +173,7 @@ def test_waiting_job_is_never_requeued(ledger: Ledger, harvest: Harvest) -> None
         ledger.requeue(harvest, [JobState.PENDING])
 
 
-@pytest.mark.parametrize(("code", "pages"), [("500", 1), (BROKEN_PAGING, 0)])
+@pytest.mark.parametrize(("code", "pages"), [("500", 1), (BROKEN_PAGING, 0), (FEWER_AGAIN, 0)])
 def test_requeued_job_goes_on_after_its_last_page(ledger: Ledger, harvest: Harvest, code: str, pages: int) -> None:
     """A failed job keeps its pages for the next run, unless they made no sense; why it failed is forgotten."""
     plan(ledger, harvest, "k")

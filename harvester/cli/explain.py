@@ -1,6 +1,7 @@
 """`harvester explain KEY [ACTION]`: why a campaign's partitions are as they are; reads only, also beside a run."""
 
 import datetime as dt
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -51,14 +52,19 @@ NEXT: Mapping[JobState, str] = {
 }
 
 
+def _text(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Make text of an argument with bytes that are none: no key and no account has such a name."""
+    return value and os.fsencode(value).decode(errors="replace")
+
+
 @click.command(name="explain")
-@click.argument("key", metavar="KEY")
+@click.argument("key", metavar="KEY", callback=_text)
 @click.argument("action", required=False, type=click.Choice([action.value for action in Action]), metavar="[ACTION]")
 @click.option(
     "--config", "config_path", type=click.Path(path_type=Path), default=CONFIG, show_default=True,
     help="The configuration file.",
 )  # fmt: skip
-@click.option("--account", metavar="NAME", help="The account that the campaign belongs to.")
+@click.option("--account", metavar="NAME", callback=_text, help="The account that the campaign belongs to.")
 @click.option(
     "--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="The harvest date; default: the newest."
 )

@@ -12,7 +12,8 @@ from harvester.engine.framing import FramedPage, Framing
 from harvester.engine.lessons import Lessons
 from harvester.engine.lookahead import Answer, Lookahead
 from harvester.engine.marks import mark
-from harvester.engine.paging import Back, Broken, Finished, Progress, Trust
+from harvester.engine.paging import Back, Broken, Finished, PageFacts, Progress, Trust
+from harvester.engine.portion import Portion
 from harvester.engine.ports import Recipients
 from harvester.engine.retry import AskAgain, AskForLess, Later, Never, Scope
 from harvester.engine.seen import Seen
@@ -21,6 +22,7 @@ from harvester.engine.writer import Closing, LastWord, NewPage
 from harvester.events import JobDone, JobPostponed, JobStarted, PageStored
 from harvester.model import (
     BROKEN_PAGING,
+    FEWER_AGAIN,
     ClaimedJob,
     Contents,
     Delay,
@@ -35,6 +37,9 @@ from harvester.model import (
 )
 
 T = TypeVar("T")
+
+FEWER_SHARE = 0.9
+"""Sets move, so a second reading may be smaller than the first; by more than a tenth it is no better one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,7 @@ class Errand:
         self._attempts = claimed.attempts
         self._tokens_refused = 0
         self._reread_index = 0
-        self._range_rows: int | None = None
+        self._portion = Portion()
         self._expected_rows: int | None = None
 
     async def carry_out(self) -> Outcome:
@@ -183,8 +188,7 @@ class Errand:
 
     def _range(self) -> int:
         """Return how many rows to ask for: fewer than usual where a page of this job was too large."""
-        usual_rows = self._desk.lessons.range_rows
-        return usual_rows if self._range_rows is None else min(self._range_rows, usual_rows)
+        return self._portion.within(self._desk.lessons.range_rows)
 
     async def _answer(self, request: PageRequest, ahead: Lookahead) -> FramedPage | Failure | None:
         """Return the answer to the job's next call; None when the run stops first."""
@@ -232,19 +236,31 @@ class Errand:
         if isinstance(verdict, Broken):
             return Refused(Scope.JOB, GivenUp(JobState.FAILED, BROKEN_PAGING, verdict.reason))
         await lessons.learn(facts.received_rows)
+        if isinstance(verdict, Finished) and (end := self._fewer_again(facts)) is not None:
+            return Refused(Scope.JOB, end)
         ending = verdict.ending if isinstance(verdict, Finished) else None
         if not isinstance(verdict, Back):
             await self._store(request, page, ending)
         self._progress = verdict.progress
         self._attempts = self._tokens_refused = 0
-        if self._range_rows is not None:  # what was too large at once may lie behind
-            self._range_rows *= 2
+        self._portion = self._portion.after_page()
         if ending is not None:
             await self._publish(ending)
             return Ended()
         if self._expected_rows is None and facts.received_rows >= min(request.range_rows, lessons.longest_rows):
             self._expected_rows = await self._disk(partial(self._tools.notes.expected_rows, self._job))
         return None
+
+    def _fewer_again(self, facts: PageFacts) -> GivenUp | None:
+        """Keep a set that was read again for want of rows from taking the place of a reading that found far more."""
+        standing_rows = self._claimed.standing_rows
+        if not self._claimed.is_doubted or standing_rows is None:
+            return None
+        rows = self._contents.rows + self._contents.unreadable_rows + facts.new_rows + facts.unreadable_rows
+        if rows >= FEWER_SHARE * standing_rows:
+            return None
+        reason = f"read again because rows were missing, it came to {rows} rows; the file with {standing_rows} stays"
+        return GivenUp(JobState.FAILED, FEWER_AGAIN, reason, "Look at the campaign in Zoho, then run with --refresh.")
 
     async def _store(self, request: PageRequest, page: FramedPage, ending: str | None) -> None:
         """See that a page is durable, or the word that it was the last."""
@@ -304,7 +320,7 @@ class Errand:
             return Refused(Scope.JOB, GivenUp(JobState.FAILED, failure.signature, failure.message, failure.remedy))
         if failure.code is not None:
             self._desk.lessons.refused(asked_rows)
-        self._range_rows = max(1, asked_rows // 2)
+        self._portion = self._portion.after_refusal(asked_rows)
         return None
 
     async def _wait(self, later: Later) -> None:

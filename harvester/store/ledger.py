@@ -15,7 +15,7 @@ from itertools import islice
 import orjson
 
 from harvester.model import (
-    BROKEN_PAGING,
+    ANEW_CODES,
     TRANSITIONS,
     Action,
     Campaign,
@@ -154,7 +154,7 @@ class Ledger:
         keeps the old one.
         """
         these = "harvest_id = ? AND run_id = ?", (harvest.id, self.run_id)
-        broken = f"{these[0]} AND code = '{BROKEN_PAGING}'", these[1]
+        broken = f"{these[0]} AND code IN (SELECT value FROM json_each(?))", (*these[1], _json(sorted(ANEW_CODES)))
         with self._writing() as connection:
             for state in states:
                 anew = broken if state is JobState.FAILED else these
@@ -211,7 +211,8 @@ class Ledger:
         """Move up to `limit` due jobs to running, in the order of the plan, and return them."""
         with self._writing() as connection:
             rows = connection.execute(
-                f"SELECT jobs.id, action, attempts, ending, key, parent_key, is_doubted, {KNOWN} AS is_known,"
+                "SELECT jobs.id, action, attempts, ending, key, parent_key, is_doubted, rows AS standing_rows,"
+                f" {KNOWN} AS is_known,"
                 f" {PAGE_SUM.format('rows')} AS rows_stored, {UNREADABLE_PAGES} AS unreadable_pages"
                 " FROM jobs JOIN campaigns ON campaigns.id = campaign_id"
                 " WHERE harvest_id = ? AND run_id = ? AND state = 'pending' AND not_before_s <= ?"
@@ -336,7 +337,7 @@ class Ledger:
 
     def _live(self) -> str:
         """Return the runs at work now as the JSON list that `NOT_LIVE` takes."""
-        return orjson.dumps(sorted(self._live_runs())).decode()
+        return _json(sorted(self._live_runs()))
 
     def _claimed(self, harvest: Harvest, row: sqlite3.Row) -> ClaimedJob:
         page = self._connection.execute(
@@ -356,6 +357,7 @@ class Ledger:
             unreadable_rows=sum(rows for _, rows in unreadable_pages),
             unreadable_from=tuple(from_index for from_index, _ in unreadable_pages),
             is_doubted=bool(row["is_doubted"]),
+            standing_rows=row["standing_rows"],
         )
 
     @staticmethod
@@ -373,6 +375,10 @@ class Ledger:
         row = connection.execute("SELECT state FROM jobs WHERE id = ?", (job.id,)).fetchone()
         self._check(JobState(row["state"]), to)
         connection.execute("UPDATE jobs SET state = ? WHERE id = ?", (to, job.id))
+
+
+def _json(names: Sequence[str]) -> str:
+    return orjson.dumps(names).decode()
 
 
 def _harvest_of(row: sqlite3.Row) -> Harvest:
