@@ -58,7 +58,7 @@ def test_IN_11_a_campaign_with_too_many_rows_is_not_checked_and_that_is_said(tmp
         *(b"\x1f\x8b cut", b"no gzip", None),
         *map(gzip.compress, (b"{\n", b"\xff\n", b"{}\n", b"[]\n", b'{"raw": 1}\n', b"[" * 100_000 + b"\n")),
     ],
-    ids=lambda content: str(content)[:20],
+    ids=["cut", "no gzip", "gone", "no JSON", "no UTF-8", "no raw", "a list", "raw is a number", "too deep"],
 )
 def test_D_09_a_partition_that_cannot_be_read_stops_nothing(tmp_path: Path, content: bytes | None) -> None:
     """Finding damage is the work of verify; here the campaign stays unchecked."""

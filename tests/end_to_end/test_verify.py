@@ -199,8 +199,10 @@ async def test_explain_of_an_unknown_key_names_the_nearest(rehearse: Rehearse) -
 
     unknown = await asked(rehearsal, "explain", keys[0][:-1] + "x")
     shared = await asked(rehearsal, "explain", "3z")
+    no_text = await asked(rehearsal, "explain", "\udcff\udcfe", "--account", "\udcff")
 
-    assert (unknown.code, shared.code) == (2, 2)
+    assert (unknown.code, shared.code, no_text.code) == (2, 2, 2)
+    assert "Traceback" not in no_text.stderr
     assert keys[0] in unknown.stderr
     assert all(key in shared.stderr for key in keys)
 
