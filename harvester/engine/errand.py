@@ -38,8 +38,8 @@ from harvester.model import (
 
 T = TypeVar("T")
 
-FEWER_SHARE = 0.9
-"""Sets move, so a second reading may be smaller than the first; by more than a tenth it is no better one."""
+FEWER_SHARE = 0.5
+"""Sets move, so a second reading may be smaller than the first; where less than half is left it is no better one."""
 
 
 @dataclass(frozen=True, slots=True)

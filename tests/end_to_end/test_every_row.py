@@ -85,7 +85,7 @@ async def test_A_16_sets_that_move_are_read_whole_or_said_to_be_shifted(
     rehearsal = await rehearse(
         unlimited(world=WorldOptions(campaigns=3, recipients=900), shifts=shifts),
         budget=OVER_THE_LIMIT,
-        harvest={"page_size": 100},
+        harvest={"page_size": 100, "counters": False},
     )
 
     ended = await rehearsal.run("--json")
