@@ -11,6 +11,7 @@ from simulation.truth import Truth, may_be_cut, require, world_of
 
 from harvester.cli.workshop import LEDGER_FILE, RECIPIENTS, quota_of
 from harvester.engine.admission import Admission
+from harvester.engine.errand import FEWER_SHARE
 from harvester.events import CountersMissing, JobDone, JobFailed, LockoutOpened, PageStored
 from harvester.model import Action, JobState
 from harvester.simulator.options import Counting
@@ -88,14 +89,18 @@ def _every_job_ended_as_it_must(night: Night) -> None:
 
 
 def _end_states(night: Night, account: str, campaign: Campaign, action: Action) -> set[JobState]:
-    """Return how a job may end: a done one is partial instead where rows of its set cannot be read."""
-    state = END_STATES[campaign.kind]
-    if state is not JobState.DONE or not night.scenario.server.quirks.damaged_share:
+    """Return how a job may end: a done one is partial instead where rows of its set cannot be read.
+
+    A second reading that finds less than half is given up: so may be one of a set that lost so many.
+    """
+    state, server = END_STATES[campaign.kind], night.scenario.server
+    if state is not JobState.DONE or not (server.quirks.damaged_share or server.shifts.share):
         return {state}
     truth = Truth(night, world_of(night, account), campaign.key, action)
-    if not truth.is_still or may_be_cut(night):
-        return {JobState.DONE, JobState.PARTIAL}
-    return {JobState.PARTIAL if truth.unreadable_rows else JobState.DONE}
+    given_up = {JobState.FAILED} if len(truth.history.throughout) < FEWER_SHARE * len(truth.history.ever) else set()
+    if server.quirks.damaged_share and (not truth.is_still or may_be_cut(night)):
+        return {JobState.DONE, JobState.PARTIAL} | given_up
+    return {JobState.PARTIAL if truth.unreadable_rows else JobState.DONE} | given_up
 
 
 def _manifest_and_ledger_agree(night: Night) -> None:
