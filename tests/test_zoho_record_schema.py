@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -74,12 +74,12 @@ def test_A_20_A_24_A_32_every_record_fits_the_schema(row: dict[str, Any], offset
 @given(st.sampled_from(COLUMNS), VALUES)
 def test_our_check_and_the_schema_agree(column: str, value: Any) -> None:
     """What is of another type is refused by both; only limits are the validator's alone."""
+    assume(not (isinstance(value, float) and value.is_integer()))  # JSON Schema calls 1.0 an integer
     spoiled = {**json.loads(written({"contactid": "1"})[0]), column: value}
 
     told = {error.validator for error in VALIDATOR.iter_errors(spoiled) if len(error.absolute_path) == 1}
-    is_number_in_disguise = isinstance(value, float) and value.is_integer()  # JSON Schema calls 1.0 an integer
 
-    if "type" in told or (is_number_in_disguise and VALIDATOR.is_valid({**spoiled, column: int(value)})):
+    if "type" in told:
         with pytest.raises(RecordError, match=column):
             valid_record(json.dumps(spoiled).encode())
     else:
