@@ -46,7 +46,7 @@ def assert_published_is_true(rehearsal: Rehearsal) -> None:
     for (key, action), records in rehearsal.harvested().items():
         assert [record["contact_id"] for record in records] == list(rehearsal.world.truth(key, action))
     for job in rehearsal.manifest()["jobs"]:
-        assert job["state"] == "done" or job["reason"]
+        assert job["state"] in {"done", "pending"} or job["reason"]
 
 
 async def test_spoiled_answers_and_short_lived_tokens_never_make_a_wrong_row(rehearse: Rehearse) -> None:
@@ -57,7 +57,8 @@ async def test_spoiled_answers_and_short_lived_tokens_never_make_a_wrong_row(reh
         other = group.create_task(another_tool(rehearsal))
         for _ in range(RUNS_MAX):
             ended = await rehearsal.run()
-            assert ended.code in {0, 3}, ended.stderr
+            # 4: a fault may refuse a good token right after the other tool ended one, and that is told as it looks.
+            assert ended.code in {0, 3, 4}, ended.stderr
             assert_published_is_true(rehearsal)
             if ended.code == 0:
                 break
