@@ -19,7 +19,7 @@ CALLS_PER_TOKEN = 40
 TOKENS_ENDED = 5
 """Fewer than a run may ask for in the time that the accounts host looks at."""
 
-RUNS_MAX = 4
+RUNS_MAX = 10
 """A job that met five spoiled answers in a row is failed by right; the same command tries it again."""
 
 
