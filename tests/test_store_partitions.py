@@ -494,12 +494,14 @@ def test_S_07_symbolic_link_at_the_partition_is_replaced_not_followed(tmp_path: 
 
 
 def test_closing_twice_is_harmless(parts: Partitions) -> None:
-    """Letting go of a part that is not open does nothing."""
-    parts.cut(JOB, 0, b"")
+    """Letting go of a part that is not open does nothing: what it holds stays as it is."""
+    page = committed(parts, JOB, b"one\n")
 
     parts.close(JOB)
     parts.close(JOB)
     parts.close_all()
+
+    assert cut_to(parts, page)
 
 
 def test_P_03_leftovers_of_an_ended_harvest_are_swept_and_no_others(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ CALLS_PER_TOKEN = 40
 TOKENS_ENDED = 5
 """Fewer than a run may ask for in the time that the accounts host looks at."""
 
-RUNS_MAX = 10
+RUNS_MAX = 4
 """A job that met five spoiled answers in a row is failed by right; the same command tries it again."""
 
 
@@ -46,19 +46,20 @@ def assert_published_is_true(rehearsal: Rehearsal) -> None:
     for (key, action), records in rehearsal.harvested().items():
         assert [record["contact_id"] for record in records] == list(rehearsal.world.truth(key, action))
     for job in rehearsal.manifest()["jobs"]:
-        assert job["state"] in {"done", "pending"} or job["reason"]
+        assert job["state"] == "done" or job["reason"]
 
 
 async def test_spoiled_answers_and_short_lived_tokens_never_make_a_wrong_row(rehearse: Rehearse) -> None:
     """With 8 % of the answers spoiled in every way and tokens that soon die, rows are true or named missing."""
-    rehearsal = await rehearse(moody(0.08), harvest={"page_size": 200, "call_timeout_s": SHORT_CALL_TIMEOUT_S})
+    # Refusals come from tokens that were ended: a good one refused right after would rightly be told as credentials.
+    kinds = [kind for kind in FaultKind if kind is not FaultKind.UNAUTHORIZED]
+    rehearsal = await rehearse(moody(0.08, *kinds), harvest={"page_size": 200, "call_timeout_s": SHORT_CALL_TIMEOUT_S})
 
     async with asyncio.TaskGroup() as group:
         other = group.create_task(another_tool(rehearsal))
         for _ in range(RUNS_MAX):
             ended = await rehearsal.run()
-            # 4: a fault may refuse a good token right after the other tool ended one, and that is told as it looks.
-            assert ended.code in {0, 3, 4}, ended.stderr
+            assert ended.code in {0, 3}, ended.stderr
             assert_published_is_true(rehearsal)
             if ended.code == 0:
                 break
