@@ -183,7 +183,8 @@ class Broken:
     reason: str
 
 
-Verdict = Continue | Back | Finished | Broken
+Step = Continue | Back | Finished | Broken
+"""What follows from a page."""
 
 
 def next_request(job: Job, progress: Progress, range_rows: int) -> PageRequest:
@@ -316,7 +317,7 @@ def _known_rows(page: Page, named: Mapping[int, str], last: str, seen: Container
     return known_rows
 
 
-def judge(progress: Progress, request: PageRequest, page: PageFacts, trust: Trust) -> Verdict:
+def judge(progress: Progress, request: PageRequest, page: PageFacts, trust: Trust) -> Step:
     """Say what a good reply means for its job.
 
     Args:
