@@ -20,12 +20,18 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 from harvester.campaign_keys import open_regular, quoted
 from harvester.errors import ConfigError
 from harvester.settings import (
+    BEFORE_LOGIN,
     CAMPAIGNS_FORMS,
     SECRETS,
     AccountSettings,
+    BackfillSettings,
     BudgetSettings,
+    ChangesSettings,
+    DiscoverySettings,
     HarvestSettings,
     KeyFile,
+    NightlySettings,
+    RefreshAge,
     Settings,
 )
 
@@ -40,28 +46,52 @@ PATHS = frozenset({*FOLDERS, "file", *(f"{secret}_file" for secret in SECRETS)})
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 
-def load(path: Path | None) -> Settings:
+def load(path: Path | None, *, is_login: bool = False) -> Settings:
     """Read the file, lay the environment over it and check the result.
+
+    An account that names no refresh token has the one that `harvester login` stored.
 
     Paths in the file, and the default ones, are relative to the file's folder: wherever a run is started, it finds
     the ledger that knows what was sent. Paths in the environment are relative to the working directory.
 
     Args:
         path: a TOML file; None for the environment alone.
+        is_login: refresh tokens may be missing, and no file is read for one.
 
     Raises:
         ConfigError: with one line for each problem of file and environment.
     """
     folder = Path.cwd() if path is None else path.absolute().parent
     document = _anchored(FOLDERS | _document(path), folder)
+    table = _with_stored_tokens(_overlaid(document, _Environment(_Variables)()))
     try:
-        return Settings.model_validate(_overlaid(document, _Environment(_Variables)()))
+        return Settings.model_validate(table, context=BEFORE_LOGIN if is_login else None)
     except ValidationError as error:
         origin = Origin(None if path is None else str(path), frozenset(name.upper() for name in os.environ))
         problems = [describe(problem, origin) for problem in error.errors(include_url=False)]
     more = len(problems) - PROBLEMS_SHOWN_MAX
     shown = problems[:PROBLEMS_SHOWN_MAX] + ([f"and {more} more problems"] if more > 0 else [])
     raise ConfigError("\n".join(shown) + ".", "config.example.toml explains every key.")
+
+
+def refresh_token_path(state: Path, account: str) -> Path:
+    """Return where `harvester login` stores the refresh token of an account that names no file for it."""
+    return state / f"refresh-token-{account}"
+
+
+def _with_stored_tokens(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the stored file, if there is one, in each account that says nothing of a refresh token."""
+    state, accounts = table.get("state"), table.get("accounts")
+    if not (isinstance(state, str) and isinstance(accounts, dict)):
+        return dict(table)  # Settings will tell what is wrong with them
+    stored = {
+        name: {"refresh_token_file": str(file)}
+        for name, account in accounts.items()
+        if isinstance(account, dict)
+        and not account.keys() & {"refresh_token", "refresh_token_file"}
+        and os.path.lexists(file := refresh_token_path(Path(state), name))
+    }
+    return _overlaid(table, {"accounts": stored})
 
 
 def _document(path: Path | None) -> dict[str, Any]:
@@ -146,7 +176,9 @@ class Origin:
 
 TEXTS: Mapping[str, str] = {
     "missing": "missing; add it",
-    "secret_missing": "missing or empty; set {key}_file (a file only you can read) or the variable {variable}",
+    "client_secret_missing": "missing or empty; set {key}_file (a file only you can read) or the variable {variable}",
+    "refresh_token_missing": "missing or empty; harvester login gets one and stores it, or set {key}_file (a file only"
+    " you can read) or the variable {variable}",
     "secret_twice": "given both as a value and as a file; keep one",
     "int_type": "{given} is not a whole number; give one",
     "int_from_float": "{given} is not a whole number; give one",
@@ -174,6 +206,11 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "budget": tuple(BudgetSettings.model_fields),
     "harvest": tuple(HarvestSettings.model_fields),
     "harvest.campaigns": tuple(KeyFile.model_fields),
+    "discovery": tuple(DiscoverySettings.model_fields),
+    "nightly": tuple(NightlySettings.model_fields),
+    "nightly.refresh": tuple(RefreshAge.model_fields),
+    "backfill": tuple(BackfillSettings.model_fields),
+    "changes": tuple(ChangesSettings.model_fields),
 }
 """The valid keys of each section; "accounts" stands for each account."""
 

@@ -19,13 +19,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class HarvestStarted(Event):
-    """The plan of one account and date stands; `jobs` of it, `jobs_open` of them still to be done."""
+    """The plan of one account and date stands; `jobs` of it, `jobs_open` of them still to be done.
+
+    `calls_expected` are what these should cost, None where that is not known.
+    """
 
     name = "harvest.started"
     date: str
     run_id: str
     jobs: int
     jobs_open: int
+    calls_expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,32 @@ class CampaignsDiscovered(Event):
     """A page of the campaign listing was read; `campaigns` so far."""
 
     name = "campaigns.discovered"
+    campaigns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignsUnsteady(Event):
+    """The listing was read twice and may still lack campaigns; those of both readings are taken."""
+
+    name = "campaigns.unsteady"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildrenMissing(Event):
+    """The test halves of `campaigns` A/B campaigns stay unknown in this run, and so do their recipients."""
+
+    name = "children.missing"
+    campaigns: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetsDiffer(Event):
+    """By most new campaigns `sent_time` runs `offset_ms` ahead of UTC, by `campaigns` others not."""
+
+    name = "offsets.differ"
+    offset_ms: int
     campaigns: int
 
 
@@ -118,6 +148,32 @@ class JobSkipped(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class JobCarried(Event):
+    """The set stands as it was read on the date `from_date`, by its counter: it costs no call."""
+
+    name = "job.carried"
+    campaign_key: str
+    action: str
+    from_date: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobsCarried(Event):
+    """So many `jobs` are not due, or were read before: their sets are carried over without a call of any kind."""
+
+    name = "jobs.carried"
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobsLeftOut(Event):
+    """So many `jobs` are of campaigns that were never read and are too old to begin with: a backfill reads them."""
+
+    name = "jobs.left_out"
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
 class CountersRead(Event):
     """The counters of `campaigns` campaigns were read, to hold their rows against."""
 
@@ -163,6 +219,30 @@ class HarvestJudged(Event):
     short: int
     over: int
     unknown: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesWritten(Event):
+    """So many `jobs` were compared with the harvest before them: contacts by what became of them."""
+
+    name = "changes.written"
+    date: str
+    jobs: int
+    added: int
+    removed: int
+    changed: int
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesLeftOut(Event):
+    """A job could not be compared; without campaign and action all of the date that are not compared yet."""
+
+    name = "changes.left_out"
+    date: str
+    campaign_key: str
+    action: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +319,7 @@ class HarvestFinished(Event):
     rows: int
     calls: int
     partial: int = 0
+    carried: int = 0
 
 
 Emit = Callable[[Event], None]

@@ -16,6 +16,7 @@ class FlawKind(StrEnum):
     MANIFEST = auto()  #: the manifest is missing, cannot be read, or tells something else than the ledger
     SUCCESS = auto()  #: `_SUCCESS` stands where jobs are left to do, or is missing where none are
     STRANGER = auto()  #: a file that no entry of the ledger accounts for
+    CHANGES = auto()  #: a change file is missing, or has other bytes than were written
     LEFTOVER = auto()  #: a part that no job needs any more
 
 
@@ -32,6 +33,7 @@ REMEDIES: Mapping[FlawKind, str] = {
     FlawKind.MANIFEST: _WRITE_AGAIN,
     FlawKind.SUCCESS: _WRITE_AGAIN,
     FlawKind.STRANGER: _REMOVE,
+    FlawKind.CHANGES: "Remove it if it is there, and harvester changes --as-of its date writes it again.",
     FlawKind.LEFTOVER: "No job needs it: remove it.",
 }
 
@@ -44,11 +46,13 @@ class Flaw:
         kind: in what way.
         path: of the file or folder, below the output folder; it names account, date and action.
         what: what is wrong with it, without a value of any row.
+        dates: the other harvest dates, ISO, whose manifests name the same file.
     """
 
     kind: FlawKind
     path: str
     what: str
+    dates: tuple[str, ...] = ()
 
     @property
     def remedy(self) -> str:

@@ -69,6 +69,9 @@ class Standing:
         lockout: as it was last written down.
         last_start_s: when the last call started; 0 and unused while the lockout is CLOSED.
         calls_out: calls whose outcome is not seen and that may still arrive; 0 and unused while CLOSED.
+        demand_until_s: until when others know that this command waits for a slot; 0 if they do not.
+        rival_until_s: until when the other side of the budget is known to wait; 0 if it is not.
+        side_stamps: those of `stamps` that are of this side; empty and unused while the other does not wait.
     """
 
     now_s: float
@@ -76,15 +79,26 @@ class Standing:
     lockout: Lockout
     last_start_s: float = 0.0
     calls_out: int = 0
+    demand_until_s: float = 0.0
+    rival_until_s: float = 0.0
+    side_stamps: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """When the next call may start, and the lockout as that leaves it; `is_probe` as in `Lease`."""
+    """When the next call may start, and what that leaves behind.
+
+    Attributes:
+        start_s: the moment; not later than the present if it may start now.
+        lockout: as this leaves it.
+        is_probe: as in `Lease`.
+        demand_until_s: as in `Standing`, as this leaves it.
+    """
 
     start_s: float
     lockout: Lockout
     is_probe: bool = False
+    demand_until_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

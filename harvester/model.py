@@ -30,6 +30,13 @@ class Action(StrEnum):
     UNSENT = "unsentcontacts"
 
 
+class Order(StrEnum):
+    """Which campaigns a backfill takes first."""
+
+    NEWEST = auto()  #: those sent last
+    LARGEST = auto()  #: those with most recipients, as far as that is known
+
+
 class ResponseFormat(StrEnum):
     """How the server is asked to answer (parameter `resfmt`)."""
 
@@ -37,39 +44,27 @@ class ResponseFormat(StrEnum):
     XML = "xml"
 
 
+class Command(StrEnum):
+    """What a run is for; with which right it asks for calls, and which jobs it leaves as they stand."""
+
+    RUN = auto()  #: all of what was asked for
+    NIGHTLY = auto()  #: what changed since the night before
+    BACKFILL = auto()  #: what was never harvested
+
+
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """One campaign; `parent_key` is set where it is a test half of an A/B campaign."""
+    """One campaign.
+
+    Attributes:
+        key: its campaign key.
+        parent_key: of the A/B campaign that it is a test half of; None for all others.
+        sent_at_ms: when it was sent, UTC, milliseconds since the epoch; None if that is not known.
+    """
 
     key: str
     parent_key: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SentCampaign:
-    """A campaign that was sent, as the account's listing shows it.
-
-    Attributes:
-        key: its campaign key, for the recipients endpoint.
-        sent_at_ms: when it was sent, UTC, milliseconds since the epoch; None where the server does not say.
-        sent_time_offset_ms: by how much the account's `sent_time` runs ahead of UTC; None if unknown.
-    """
-
-    key: str
-    sent_at_ms: int | None
-    sent_time_offset_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class CampaignPage:
-    """One page of the campaign listing: the sent ones of `rows_received` rows; no rows at all mean the end.
-
-    The next page starts `rows_received` further on, not by the number of campaigns kept.
-    """
-
-    campaigns: tuple[SentCampaign, ...]
-    rows_received: int
-    total: int | None = None
+    sent_at_ms: int | None = None
 
 
 class JobState(StrEnum):
@@ -79,15 +74,17 @@ class JobState(StrEnum):
     RUNNING = auto()  #: a worker has it
     DONE = auto()  #: its last page was proven last and its partition is published
     PARTIAL = auto()  #: as done, but rows of it could not be read and lie in quarantine; a later run tries again
+    CARRIED = auto()  #: not asked for: its set stands as an earlier harvest left it, and that partition holds it
     SKIPPED = auto()  #: the server says that there is nothing to ask for here; no partition
     FAILED = auto()  #: given up in this run; a later run tries again
 
 
 TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
-    JobState.PENDING: frozenset({JobState.RUNNING, JobState.SKIPPED, JobState.FAILED}),
-    JobState.RUNNING: frozenset({JobState.PENDING, JobState.DONE, JobState.PARTIAL, JobState.SKIPPED, JobState.FAILED}),
+    JobState.PENDING: frozenset({JobState.RUNNING, JobState.CARRIED, JobState.SKIPPED, JobState.FAILED}),
+    JobState.RUNNING: frozenset(set(JobState) - {JobState.RUNNING}),
     JobState.DONE: frozenset({JobState.PENDING}),
     JobState.PARTIAL: frozenset({JobState.PENDING}),
+    JobState.CARRIED: frozenset({JobState.PENDING}),
     JobState.SKIPPED: frozenset({JobState.PENDING}),
     JobState.FAILED: frozenset({JobState.PENDING}),
 }
@@ -170,6 +167,7 @@ class ClaimedJob:
         unreadable_from: where the pages of these begin in the set.
         is_doubted: whether an earlier harvest of this date fell short of the counters: no end is taken on trust.
         standing_rows: how many rows the partition of that harvest has; None without one.
+        due: why it is harvested and not carried; None if that is still to be found out.
     """
 
     job: Job
@@ -182,6 +180,7 @@ class ClaimedJob:
     unreadable_from: tuple[int, ...] = ()
     is_doubted: bool = False
     standing_rows: int | None = None
+    due: str | None = None
 
 
 BROKEN_PAGING = "broken-paging"

@@ -3,18 +3,14 @@
 `harvester.config` fills them from file and environment. No message and no repr has a secret's value.
 """
 
-import os
-import re
+import datetime as dt
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -26,9 +22,27 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from harvester.campaign_keys import KEY_PATTERN, KEY_RULE, open_regular, quoted
-from harvester.errors import ConfigError
-from harvester.model import Action, ResponseFormat
+from harvester.model import Action, Order, ResponseFormat
+from harvester.setting_values import (
+    SECRET_MAX_BYTES,
+    VISIBLE,
+    AccountName,
+    BaseUrl,
+    CampaignKey,
+    Count,
+    DurationS,
+    FolderPath,
+    NamePattern,
+    PathText,
+    Rate,
+    RegularExpression,
+    ResponseCode,
+    distinct,
+    is_loopback,
+    real_path,
+    secret_in,
+)
+from harvester.snapshot import Carry
 
 # 500 calls in 5 minutes, else a lock of 30: the API limit of getcampaignrecipientsdata, as documented.
 DOCUMENTED_CALLS = 500
@@ -38,51 +52,12 @@ CALLS_MAX = 100_000  # each call of a period is a token in memory, and no docume
 BURST_MAX_PER_S = 100_000.0  # room for a rehearsal in scaled time
 PAGE_SIZE_MAX_ROWS = 10_000  # the server's bound is unknown, and a page is held in memory
 CONCURRENCY_MAX = 256  # far more than the limit can use, within the usual 1024 open files
-DURATION_MIN_S = 0.001  # a rehearsal 300,000 times as fast; timers are no finer
-DURATION_MAX_S = 86_400.0  # a day: more is milliseconds taken for seconds
-SECRET_MAX_BYTES = 4096  # real secrets are far shorter: a larger file is a wrong file
+AGE_MAX_DAYS = 36_500  # a century: no campaign is older
+SHARE_MIN = 0.01  # less than this of 499 calls is nothing at all: somebody would starve
 
 SECRETS = ("client_secret", "refresh_token")
+BEFORE_LOGIN = "before login"  # the context of a validation that leaves refresh tokens as they are
 CAMPAIGNS_FORMS = ("<word>", "<list>", "<table>")  # pydantic puts them into the place of a problem
-VISIBLE = re.compile(r"[!-~]+")
-
-
-def _number(value: object) -> object:
-    # To Python true is 1, so `calls = true` would pass for one call.
-    if isinstance(value, bool):
-        raise ValueError(f"{str(value).lower()} is not a number; give one")  # noqa: TRY004  pydantic collects no TypeError
-    return value
-
-
-def _path_text(value: object) -> object:
-    if isinstance(value, str) and not (value and value.isprintable()):
-        raise ValueError("is empty or has control characters; give a path")
-    if isinstance(value, str) and value.startswith("~"):
-        raise ValueError("~ means a home directory only to a shell; write the path in full")
-    return value
-
-
-def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(values)) < len(values):
-        twice = next(value for value in values if values.count(value) > 1)
-        raise ValueError(f"{quoted(twice)} is given more than once; keep one")
-    return values
-
-
-def _campaign_key(key: str) -> str:
-    if not KEY_PATTERN.fullmatch(key):
-        raise ValueError(f"{quoted(key)} is no campaign key; {KEY_RULE}")
-    return key
-
-
-def _regular_expression(text: str) -> str:
-    try:
-        is_in_everything = re.compile(text).search("") is not None
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"is no regular expression ({str(error)!a}); correct it") from None
-    if is_in_everything:
-        raise ValueError("matches an empty text, so every answer without rows would be a lockout; give a narrower one")
-    return text
 
 
 def _campaigns_form(value: object) -> str | None:
@@ -93,77 +68,11 @@ def _campaigns_form(value: object) -> str | None:
     return "<word>" if value == "discover" else None
 
 
-def is_loopback(url: str) -> bool:
-    """Tell whether a URL stays on this machine: 127.0.0.0/8, ::1 or localhost."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _base(url: str) -> str:
-    # The URL is not repeated in the message: what stands before an @ may be a password.
-    try:
-        parts = urlsplit(url)
-        is_bare = parts.path in {"", "/"} and not (parts.query or parts.fragment or "@" in url or parts.port == 0)
-    except ValueError:
-        is_bare = False
-    if not (is_bare and parts.hostname and VISIBLE.fullmatch(url)):
-        raise ValueError("is not scheme, host and port; give a URL such as https://campaigns.zoho.com")
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(url)):
-        raise ValueError("would send tokens in the clear; use https (http only to 127.0.0.1, ::1 or localhost)")
-    return url.rstrip("/")
-
-
-def _folder(path: Path) -> Path:
-    try:
-        is_other = path.exists() and not path.is_dir()
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}; give another folder") from None
-    if is_other or _real(path) == _real(path).parent:
-        raise ValueError(f"{path} is a file or the root folder; give a folder of its own")
-    return path
-
-
-def _real(path: Path) -> Path:
-    # Not Path.resolve, which raises at a loop of links.
-    return Path(os.path.realpath(path))
-
-
-def _secret_in(file: Path) -> str:
-    try:
-        with open_regular(file) as stream:
-            status = os.fstat(stream.fileno())
-            body = stream.read(SECRET_MAX_BYTES + 1)
-    except (ConfigError, OSError) as error:
-        raise ValueError(str(error).rstrip(".")) from None
-    if is_exposed(status.st_mode, is_own=status.st_uid == os.geteuid()):
-        raise ValueError(f"{file} can be read or changed by others; run: chmod 600 {file}")
-    if len(body) > SECRET_MAX_BYTES or not body.strip():
-        raise ValueError(f"{file} is empty or larger than {SECRET_MAX_BYTES} bytes; put the bare secret into it")
-    return body.decode("utf-8", "replace").strip()
-
-
-def is_exposed(mode: int, *, is_own: bool) -> bool:
-    """Tell whether the mode of a secret's file lets others in.
-
-    A file of our own is for us alone. One that belongs to somebody else may be readable by its group:
-    that is how systemd and Kubernetes hand root's files to a service.
-    """
-    return bool(mode & (0o077 if is_own else 0o027))
-
-
-Count = Annotated[int, BeforeValidator(_number)]
-Rate = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-DurationS = Annotated[Rate, Field(ge=DURATION_MIN_S, le=DURATION_MAX_S)]
-PathText = Annotated[Path, BeforeValidator(_path_text)]
-FolderPath = Annotated[PathText, AfterValidator(_folder)]
-BaseUrl = Annotated[str, AfterValidator(_base)]
-AccountName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-CampaignKey = Annotated[str, AfterValidator(_campaign_key)]
-ResponseCode = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,9}|[A-Z][A-Z0-9_]{1,31})$")]
-RegularExpression = Annotated[str, AfterValidator(_regular_expression)]
+def _ascending(ages: tuple["RefreshAge", ...]) -> tuple["RefreshAge", ...]:
+    days = [age.to_day for age in ages]
+    if days != sorted(set(days)):
+        raise ValueError("the ages do not ascend; give them by to_day, the youngest first")
+    return ages
 
 
 class _Section(BaseModel):
@@ -178,7 +87,7 @@ class KeyFile(_Section):
 
 Campaigns = Annotated[
     Annotated[Literal["discover"], Tag("<word>")]
-    | Annotated[tuple[CampaignKey, ...], Field(min_length=1), AfterValidator(_distinct), Tag("<list>")]
+    | Annotated[tuple[CampaignKey, ...], Field(min_length=1), AfterValidator(distinct), Tag("<list>")]
     | Annotated[KeyFile, Tag("<table>")],
     Discriminator(
         _campaigns_form,
@@ -214,13 +123,15 @@ class AccountSettings(_Section):
         """Take the secret as it stands, or read it from its file; exactly one of the two is given."""
         if f"{info.field_name}_file" not in info.data:
             return secret  # the path of its file is wrong, and reported already
+        if info.field_name == "refresh_token" and info.context == BEFORE_LOGIN:
+            return secret
         file: Path | None = info.data[f"{info.field_name}_file"]
         value = secret.get_secret_value().strip()
         if file and value:
             raise PydanticCustomError("secret_twice", "given as a value and as a file")
         if not (file or value):
-            raise PydanticCustomError("secret_missing", "missing or empty")
-        text = _secret_in(file) if file else value
+            raise PydanticCustomError(f"{info.field_name}_missing", "missing or empty")
+        text = secret_in(file) if file else value
         if not VISIBLE.fullmatch(text):
             raise ValueError("has blanks, control characters or letters outside ASCII; copy it again")
         return SecretStr(text)
@@ -248,7 +159,7 @@ class BudgetSettings(_Section):
     reserve_calls: Annotated[Count, Field(ge=0)] = 1
     admission: Literal["robust", "window"] = "robust"
     burst_per_s: Annotated[Rate, Field(ge=1, le=BURST_MAX_PER_S)] = 20.0
-    lockout_codes: Annotated[tuple[ResponseCode, ...], AfterValidator(_distinct)] = ()
+    lockout_codes: Annotated[tuple[ResponseCode, ...], AfterValidator(distinct)] = ()
     lockout_pattern: RegularExpression | None = None
 
     @field_validator("calls")
@@ -286,7 +197,7 @@ class HarvestSettings(_Section):
         tolerance_share: a job that lacks more than this share of its counted rows is harvested again, once.
     """
 
-    actions: Annotated[tuple[Action, ...], Field(min_length=1), AfterValidator(_distinct)] = tuple(Action)
+    actions: Annotated[tuple[Action, ...], Field(min_length=1), AfterValidator(distinct)] = tuple(Action)
     campaigns: Campaigns = "discover"
     response_format: ResponseFormat = ResponseFormat.JSON
     timeline: bool = False
@@ -310,6 +221,83 @@ class HarvestSettings(_Section):
         return timeline
 
 
+class DiscoverySettings(_Section):
+    """Which of the account's sent campaigns are harvested; what is left out lets all of them through.
+
+    Attributes:
+        sent_since: the first day of sending, UTC.
+        sent_until: the last day of sending, UTC.
+        names: patterns of campaign names, of which one must fit; `*` stands for anything, case does not matter.
+        types: of campaigns, as the listing tells them.
+    """
+
+    sent_since: dt.date | None = None
+    sent_until: dt.date | None = None
+    names: Annotated[tuple[NamePattern, ...], AfterValidator(distinct)] = ()
+    types: Annotated[tuple[Literal["normal", "abtesting"], ...], AfterValidator(distinct)] = ()
+
+    @field_validator("sent_until")
+    @classmethod
+    def _not_before_since(cls, until: dt.date | None, info: ValidationInfo) -> dt.date | None:
+        since = info.data.get("sent_since")
+        if since is not None and until is not None and until < since:
+            raise ValueError(f"{until} lies before sent_since, {since}, so nothing is harvested; exchange them")
+        return until
+
+
+class RefreshAge(_Section):
+    """How often a campaign is looked at until it has a certain age.
+
+    Attributes:
+        to_day: the last day, counted from the day of sending as 0, for which this holds.
+        every_days: days from one look to the next.
+    """
+
+    to_day: Annotated[Count, Field(ge=0, le=AGE_MAX_DAYS)]
+    every_days: Annotated[Count, Field(ge=1, le=AGE_MAX_DAYS)]
+
+
+RefreshAges = Annotated[tuple[RefreshAge, ...], Field(min_length=1), AfterValidator(_ascending)]
+
+
+class NightlySettings(_Section):
+    """What `harvester nightly` looks at again.
+
+    Attributes:
+        refresh: how often, by a campaign's age; beyond the last day its sets are frozen.
+        refresh_of: the same for single actions, instead of `refresh`.
+        full_refresh_days: a set that is looked at is read again after so many days, whatever its counter says.
+        carry: how the partition of an unchanged set is found under the new date.
+    """
+
+    refresh: RefreshAges = (
+        RefreshAge(to_day=7, every_days=1),
+        RefreshAge(to_day=60, every_days=7),
+        RefreshAge(to_day=365, every_days=30),
+    )
+    refresh_of: dict[Action, RefreshAges] = {}
+    full_refresh_days: Annotated[Count, Field(ge=1, le=AGE_MAX_DAYS)] = 30
+    carry: Carry = Carry.REFERENCE
+
+
+class BackfillSettings(_Section):
+    """How `harvester backfill` goes about it.
+
+    Attributes:
+        order: which campaigns come first.
+        share: of the calls, that the backfill keeps while a nightly run asks for all of them.
+    """
+
+    order: Order = Order.NEWEST
+    share: Annotated[Rate, Field(ge=SHARE_MIN, le=1 - SHARE_MIN)] = 0.2
+
+
+class ChangesSettings(_Section):
+    """Whether each run writes what changed since the harvest before."""
+
+    enabled: bool = False
+
+
 class Settings(_Section):
     """Everything that can be set; `harvester.config.load` makes it, nobody changes it.
 
@@ -324,13 +312,17 @@ class Settings(_Section):
     accounts: Annotated[dict[AccountName, AccountSettings], Field(min_length=1)]
     budget: BudgetSettings = BudgetSettings()
     harvest: HarvestSettings = HarvestSettings()
+    discovery: DiscoverySettings = DiscoverySettings()
+    nightly: NightlySettings = NightlySettings()
+    backfill: BackfillSettings = BackfillSettings()
+    changes: ChangesSettings = ChangesSettings()
 
     @field_validator("state")
     @classmethod
     def _apart_from_output(cls, state: Path, info: ValidationInfo) -> Path:
         if "output" not in info.data:
             return state  # output is wrong, and reported already
-        ours, theirs = _real(state), _real(info.data["output"])
+        ours, theirs = real_path(state), real_path(info.data["output"])
         if ours.is_relative_to(theirs) or theirs.is_relative_to(ours):
             raise ValueError("and output lie in one another, so readers would meet the ledger; part them")
         return state

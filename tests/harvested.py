@@ -1,20 +1,24 @@
 """A folder with finished harvests, as a run leaves it: real ledger, real files, real records."""
 
+import datetime as dt
 import hashlib
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from factories import DATE, rows
 
 from harvester.model import Action, Campaign, Contents, Harvest, Job, Row, StoredPage
+from harvester.snapshot import Carry
+from harvester.store.carrier import Carrier
 from harvester.store.database import Database
 from harvester.store.inspection import RecordRules
 from harvester.store.ledger import Ledger
 from harvester.store.manifest import write_manifest
 from harvester.store.partitions import Compression, Partitions
+from harvester.store.snapshots import Snapshots
 from harvester.zoho.contacts import RecordContext, identity_of_record, lines
 from harvester.zoho.record_schema import valid_record
 
@@ -26,7 +30,7 @@ PAGE_ROWS = 2
 
 @dataclass(frozen=True)
 class Harvested:
-    """One account and date, every job of it done.
+    """One account and date, every job of it done or carried.
 
     Attributes:
         folder: holds `state` and `data`.
@@ -48,7 +52,7 @@ class Harvested:
 
     @property
     def date_folder(self) -> Path:
-        return self.output / "recipients" / "account=acme" / f"dt={DATE}"
+        return self.output / "recipients" / "account=acme" / f"dt={self.harvest.date}"
 
     def partition(self, key: str = "k1") -> Path:
         return next(self.date_folder.glob(f"action=*/{key}.jsonl*"))
@@ -84,6 +88,19 @@ def harvested(folder: Path, database: Database, compression: Compression = Compr
     done = Harvested(folder, database, ledger, harvest, jobs)
     done.manifest()
     return done
+
+
+def carried(done: Harvested, days: int = 1, carry: Carry = Carry.REFERENCE) -> Harvested:
+    """Carry all that stands of a harvest over to a date so many days later, as a quiet night does."""
+    harvest = done.ledger.open_harvest("acme", done.harvest.date + dt.timedelta(days=days))
+    done.ledger.plan(harvest, [Campaign(key) for key in KEYS], [Action.SENT])
+    parts = Partitions(done.output, Compression.GZIP)
+    snapshots = Snapshots(done.database, done.ledger.run_id, Carrier(done.output, parts, carry))
+    candidates = snapshots.candidates(harvest, 0)
+    snapshots.carry([(each.job, each.snapshot, harvest.date) for each in candidates if each.snapshot])
+    night = replace(done, harvest=harvest, jobs={each.job.campaign.key: each.job for each in candidates})
+    night.manifest()
+    return night
 
 
 def record_lines(job: Job, contacts: Sequence[Row], positions: Sequence[int]) -> bytes:

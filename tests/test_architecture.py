@@ -15,10 +15,12 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "harvester"
 LINES_MAX = 400
 
-GROUND = frozenset({"__init__", "model", "leases", "flaws", "errors", "events", "clock"})
+GROUND = frozenset(
+    {"__init__", "model", "snapshot", "listing", "leases", "flaws", "findings", "errors", "events", "clock", "history"}
+)
 """What everybody may know; the package itself holds the version."""
 
-CONFIGURATION = frozenset({"config", "settings", "campaign_keys"})
+CONFIGURATION = frozenset({"config", "settings", "setting_values", "campaign_keys"})
 ROOMS = frozenset({"zoho", "store", "engine", "report"})
 
 MAY_KNOW: Mapping[str, frozenset[str]] = {
@@ -37,7 +39,7 @@ KNOWS_ALONE: Mapping[str, tuple[str, ...]] = {
     "backports": ("store.partitions", "store.reading"),
     "click": ("cli",),
     "defusedxml": ("zoho",),
-    "pydantic": ("config", "settings"),
+    "pydantic": ("config", "settings", "setting_values"),
     "pydantic_core": ("config", "settings"),
     "pydantic_settings": ("config", "settings"),
     "rich": ("report", "cli"),
@@ -48,15 +50,22 @@ KNOWS_ALONE: Mapping[str, tuple[str, ...]] = {
 
 PURE = (
     "flaws",
-    *(f"engine.{name}" for name in ("admission", "framing", "lockout", "outage", "portion")),
+    "findings",
+    *(f"engine.{name}" for name in ("diagnosis", "probing")),
+    *(f"engine.{name}" for name in ("admission", "framing", "lockout", "outage", "portion", "shares")),
+    *(f"engine.{name}" for name in ("differences", "estimate", "forecast", "pricing")),
+    "listing",
+    "engine.listing_walk",
     *(f"engine.{name}" for name in ("marks", "paging", "proof", "retry", "schedule", "seen", "suspicion")),
+    *(f"zoho.{name}" for name in ("campaign_records", "splits")),
     *(f"zoho.{name}" for name in ("campaigns", "codes", "contacts", "envelopes", "redaction", "replies")),
     *(f"zoho.{name}" for name in ("record_schema", "reports", "salvage", "xml_document")),
     *(
         f"simulator.{name}"
         for name in (
-            "counters", "endpoints", "envelopes", "model", "options", "paging", "quirks", "quota", "referee",
-            "refusals", "rows", "set_options", "sets", "spoiled_http", "tokens", "wire", "world",
+            "age_options", "ageing", "campaigns", "counters", "endpoints", "envelopes", "membership", "model",
+            "options", "paging", "present", "quirks", "quota", "referee", "refusals", "rows", "set_options", "sets",
+            "spoiled_http", "tokens", "wire", "world",
         )
     ),
 )  # fmt: skip

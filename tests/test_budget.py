@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -14,10 +14,11 @@ from simulation.virtual_loop import VirtualLoop
 from harvester.engine.admission import Admission, Quota
 from harvester.engine.budget import Budget, BudgetRules
 from harvester.engine.ports import Offload
+from harvester.engine.shares import Share
 from harvester.engine.stop import Stop
 from harvester.events import BudgetHeld, Event, LockoutClosed, LockoutOpened
 from harvester.leases import Lease
-from harvester.model import Failure, FailureKind
+from harvester.model import Command, Failure, FailureKind
 from harvester.store.calls import CallBook, Window
 from harvester.store.database import Database
 
@@ -89,11 +90,12 @@ class Bench:
     stop: Stop = field(default_factory=Stop)
 
     def budget(self, rules: BudgetRules = RULES) -> Budget:
-        return Budget(rules, self.book(), LoopClock(), self.offload, self.events.append, self.stop)
+        book = self.book(rules.share.command)
+        return Budget(rules, book, LoopClock(), self.offload, self.events.append, self.stop)
 
-    def book(self) -> CallBook:
+    def book(self, command: Command = Command.RUN) -> CallBook:
         window = Window("acme", "endpoint", QUOTA.memory_s)
-        return CallBook(Database(self.path / "ledger.sqlite"), window, LoopClock())
+        return CallBook(Database(self.path / "ledger.sqlite"), window, LoopClock(), command)
 
     def told(self, kind: type[Event]) -> list[Event]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -157,12 +159,13 @@ def test_call_that_never_left_costs_nothing(tmp_path: Path) -> None:
     virtually(play)
 
 
-def test_R_13_two_processes_share_the_tokens(tmp_path: Path) -> None:
-    """Together two processes start no more calls in a window than one may."""
+@pytest.mark.parametrize("other", Command)
+def test_R_13_two_processes_share_the_tokens(tmp_path: Path, other: Command) -> None:
+    """Together two processes start no more calls in a window than one may, whatever they are for."""
 
     async def play() -> None:
         bench = Bench(tmp_path)
-        budgets = [bench.budget(), bench.budget()]
+        budgets = [bench.budget(), bench.budget(replace(RULES, share=Share(other)))]
 
         async def worker(budget: Budget) -> list[float]:
             return [await call(budget) for _ in range(2 * CALLS)]

@@ -47,6 +47,12 @@ def test_the_example_loads_and_names_every_key_with_its_default() -> None:
     assert shown["budget"].pop("lockout_pattern")
     assert shown["budget"] == settings.budget.model_dump(mode="json", exclude={"lockout_pattern"})
     assert shown["harvest"] == settings.harvest.model_dump(mode="json")
+    assert {shown["discovery"].pop("sent_since"), shown["discovery"].pop("sent_until")} != {None}
+    assert shown["discovery"] == settings.discovery.model_dump(mode="json", exclude={"sent_since", "sent_until"})
+    assert shown["nightly"].pop("refresh_of").keys() == {"sentcontacts"}
+    assert shown["nightly"] == settings.nightly.model_dump(mode="json", exclude={"refresh_of"})
+    assert shown["backfill"] == settings.backfill.model_dump(mode="json")
+    assert shown["changes"] == settings.changes.model_dump(mode="json")
     assert (Path(shown["output"]), Path(shown["state"])) == (Settings.model_fields["output"].default, Path("state"))
 
 

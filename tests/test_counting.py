@@ -84,7 +84,7 @@ def play(path: Path, server: Scripted, campaigns: int = 3, *, is_renewed: bool =
         book = CounterBook(database, "run-1")
         if is_renewed:
             book.renew(harvest, is_all=False)
-        seconds = runner.run(_played(_tools(path, database, ledger, emit, stop), server, harvest, book))
+        seconds = runner.run(_played(tools_on(path, database, ledger, emit, stop), server, harvest, book))
         return Played(server, events, book.missing(harvest), seconds)
 
 
@@ -98,7 +98,7 @@ async def _played(tools: Tools, server: Scripted, harvest: Harvest, book: Counte
     return tools.clock.now_s()
 
 
-def _tools(path: Path, database: Database, ledger: Ledger, emit: Callable[[Event], None], stop: Stop) -> Tools:
+def tools_on(path: Path, database: Database, ledger: Ledger, emit: Callable[[Event], None], stop: Stop) -> Tools:
     clock, parts = LoopClock(), Partitions(path / "data", Compression.NONE)
     return Tools(
         ledger=ledger,
@@ -213,7 +213,7 @@ def test_a_stop_is_heard(tmp_path: Path) -> None:
         book = CounterBook(database, "run-1")
         server.before = lambda: stop.ask("SIGTERM") if len(server.asked) == ASKERS else None
 
-        runner.run(_played(_tools(tmp_path, database, ledger, played_events.append, stop), server, harvest, book))
+        runner.run(_played(tools_on(tmp_path, database, ledger, played_events.append, stop), server, harvest, book))
 
         assert len(server.asked) <= 2 * ASKERS
         assert book.missing(harvest) == 9 - len(server.asked)

@@ -36,6 +36,9 @@ def explanation(**changes: object) -> Explanation:
         "parent_campaign_key": None,
         "action": "sentcontacts",
         "state": JobState.DONE,
+        "because": None,
+        "carried_from": None,
+        "next_look": None,
         "finished_at": "2026-03-14T02:00:00+00:00",
         "run_id": "run-1",
         "path": "recipients/k1.jsonl.gz",
@@ -108,6 +111,33 @@ def test_a_job_is_told_in_a_line_for_each_fact() -> None:
 def test_each_state_is_told_with_its_reason(changes: dict[str, object], why: str) -> None:
     """Whoever asks why a partition is not there reads it in the first line."""
     assert told(**changes)["state"] == [why]
+
+
+def test_a_carried_set_is_told_with_its_origin_its_reason_and_the_next_look() -> None:
+    """Whoever asks why a set was not read tonight reads since when it stands, by what, and until when."""
+    facts = told(
+        state=JobState.CARRIED,
+        because="its counter says 700, as it did before the set was read",
+        carried_from="2026-03-01",
+        next_look="2026-03-15",
+        finished_at=None,
+    )
+
+    assert facts["state"] == ["carried: not asked for; its set stands as it was read on 2026-03-01"]
+    assert facts["because"] == ["its counter says 700, as it did before the set was read"]
+    assert facts["when"] == ["last taken up by run run-1", "a nightly run looks at it again on 2026-03-15"]
+
+
+def test_a_skipped_job_that_was_not_asked_again_says_when_it_was() -> None:
+    """An answer that there is nothing to ask for stands as well until it is looked at again."""
+    facts = told(state=JobState.SKIPPED, code="6601", reason="too few", carried_from="2026-03-01")
+
+    assert facts["state"] == ["skipped: 6601 too few; so it was answered on 2026-03-01"]
+
+
+def test_a_set_that_was_read_says_why() -> None:
+    """The reason that the nightly run wrote down stands below the state."""
+    assert told(because="its counter moved from 3 to 5")["because"] == ["its counter moved from 3 to 5"]
 
 
 def test_A_16_a_set_that_moved_is_told() -> None:

@@ -54,6 +54,7 @@ def test_the_other_remarks_say_what_and_where() -> None:
         remarks.misfit("spamcontacts", ["spams_count", "complaints_count"], "over", 12),
         remarks.broken_law("a apart from b", 2, 4),
         remarks.unchecked(1),
+        remarks.children_missing(2),
     ]
 
     assert [(remark.topic, remark.sentence) for remark in said] == [
@@ -64,4 +65,5 @@ def test_the_other_remarks_say_what_and_where() -> None:
         ),
         (Topic.LAW, "not a apart from b: 4 contacts of 2 campaigns; sets are read one after another"),
         (Topic.UNCHECKED, "1 campaign whose sets were not held against each other: the manifest says why"),
+        (Topic.CHILDREN, "2 A/B campaigns whose test halves are not known: the recipients of the test are missing"),
     ]

@@ -25,6 +25,7 @@ BY_TYPE: dict[object, st.SearchStrategy[object]] = {
     int: st.integers(0, 10**12),
     float: st.floats(0, 1e6),
     str: TEXTS,
+    int | None: st.none() | st.integers(0, 10**12),
 }
 BY_NAME: dict[str, st.SearchStrategy[object]] = {
     "account": st.sampled_from(["acme", "beta", "[red]", "\x1b[2J", "", "d", "e", "f"]),

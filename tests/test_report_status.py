@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from harvester.report.sheets import TABLE_ROWS_MAX
 from harvester.report.status import (
-    TABLE_ROWS_MAX,
     BudgetStatus,
     HarvestStatus,
     Status,
@@ -57,8 +57,8 @@ def test_plain_lines_hold_everything_between_tabs() -> None:
     """A pipe gets headings and tab-separated cells that `cut` and `awk` can read."""
     assert lines(STATUS) == [
         "# harvests",
-        "account\tdate\topen\tdone\tskipped\tfailed\trows\tsize\tcalls",
-        "acme\t2026-11-22\t5\t1,530\t0\t9\t45,210\t3.4 MB\t547",
+        "account\tdate\topen\tdone\tfailed\trows\tsize\tcalls",
+        "acme\t2026-11-22\t5\t1,530\t9\t45,210\t3.4 MB\t547",
         "# budgets",
         "account\tendpoint\tused\tfree\tnext call",
         "acme\tgetcampaignrecipientsdata\t499\t0\tin 8 s",
@@ -114,16 +114,18 @@ def test_no_figure_is_broken_at_80_columns() -> None:
     """A number or a date of the harvest's line stands whole on a common terminal."""
     (line,) = (line for line in drawn(STATUS, 80).splitlines() if "2026" in line)
 
-    assert line.split() == ["acme", "2026-11-22", "5", "1,530", "0", "9", "45,210", "3.4", "MB", "547"]
+    assert line.split() == ["acme", "2026-11-22", "5", "1,530", "9", "45,210", "3.4", "MB", "547"]
 
 
-def test_partial_jobs_have_a_column_where_there_are_any() -> None:
-    """Rows that could not be read are not counted among what is done, and the line still fits a common terminal."""
-    partial = Status((replace(HARVEST, jobs={**HARVEST.jobs, "partial": 2}),))
-    (line,) = (line for line in drawn(partial, 80).splitlines() if "2026" in line)
+@pytest.mark.parametrize("states", [("carried",), ("partial",), ("skipped",), ("carried", "skipped")], ids=", ".join)
+def test_rare_states_have_a_column_where_there_are_any(states: tuple[str, ...]) -> None:
+    """What was not read, or not all of it, is not counted among what is done, and the line fits a common terminal."""
+    rare = Status((replace(HARVEST, jobs={**HARVEST.jobs, **dict.fromkeys(states, 1_760)}),))
+    (line,) = (line for line in drawn(rare, 80).splitlines() if "2026" in line)
 
-    assert lines(partial)[1].split("\t")[2:7] == ["open", "done", "partial", "skipped", "failed"]
-    assert line.split() == ["acme", "2026-11-22", "5", "1,530", "2", "0", "9", "45,210", "3.4", "MB", "547"]
+    assert lines(rare)[1].split("\t")[2:-3] == ["open", "done", *states, "failed"]
+    rest = ["9", "45,210", "3.4", "MB", "547"]
+    assert line.split() == ["acme", "2026-11-22", "5", "1,530", *["1,760"] * len(states), *rest]
 
 
 def test_verdicts_have_a_table_of_their_own() -> None:

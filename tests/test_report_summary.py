@@ -121,6 +121,16 @@ def test_verdicts_and_remarks_are_told_before_the_last_line() -> None:
     assert len(told) == 3
 
 
+def test_carried_jobs_are_safe() -> None:
+    """A set that stands as it was read before is as complete as one that was read tonight."""
+    account = replace(ACME, jobs={"done": 20, "carried": 510, "skipped": 10})
+
+    told = sentences(replace(COMPLETE, accounts=(account,)))
+
+    assert told[0].startswith("acme 2026-11-22: jobs 20 done, 510 carried, 10 skipped;")
+    assert "1,234 rows of 540 jobs" in told[-1]
+
+
 def test_partial_jobs_are_safe() -> None:
     """What could be read of a set lies on disk like any other partition."""
     account = replace(ACME, jobs={"done": 529, "partial": 1, "skipped": 10})

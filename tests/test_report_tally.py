@@ -15,6 +15,7 @@ from harvester.events import (
     HarvestFinished,
     HarvestJudged,
     HarvestStarted,
+    JobCarried,
     JobDone,
     JobFailed,
     JobPostponed,
@@ -291,3 +292,19 @@ def test_verdicts_are_told_in_words() -> None:
 def test_doubts_are_noticed(event: Event, sentence: str) -> None:
     """What may need a person is shown under the figures."""
     assert [str(notice) for notice in tally_of(event).attention] == [sentence]
+
+
+def test_a_plan_gives_an_estimate_before_the_first_job_is_closed() -> None:
+    """Calls expected beyond the window have their time from the start; within it nobody knows how fast they go."""
+    large = HarvestStarted("acme", "2026-11-22", "run-1", 900, 900, calls_expected=2_500)
+    small = HarvestStarted("acme", "2026-11-22", "run-1", 90, 90, calls_expected=400)
+
+    assert tally_of(large).eta_s(0.0) == pytest.approx(2_000 * 0.6)
+    assert tally_of(small).eta_s(0.0) is None
+
+
+def test_a_carried_job_is_closed_without_a_call() -> None:
+    """It counts as closed, and lets the rest seem cheaper."""
+    acme = acme_of(STARTED, JobCarried("acme", "key-1", "sentcontacts", "2026-11-21"))
+
+    assert (acme.counts.carried, acme.counts.closed, acme.counts.calls) == (1, 21, 0)

@@ -12,14 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from harvester.model import Action
-from harvester.settings import (
-    DOCUMENTED_CALLS,
-    DOCUMENTED_PERIOD_S,
-    BudgetSettings,
-    Settings,
-    is_exposed,
-    is_loopback,
-)
+from harvester.setting_values import is_exposed, is_loopback
+from harvester.settings import DOCUMENTED_CALLS, DOCUMENTED_PERIOD_S, BudgetSettings, Settings
 
 SECRET = "canary-7f3a"
 ACCOUNT = f"""

@@ -1,12 +1,13 @@
 """The data endpoints by themselves: discovery, counters, test halves, and campaigns that cannot be read."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from harvester.simulator.endpoints import ENDPOINTS
 from harvester.simulator.envelopes import Document, Outcome, Page, Refusal
-from harvester.simulator.options import Options, WorldOptions
+from harvester.simulator.options import AnswerOptions, Options, WorldOptions
 from harvester.simulator.world import Kind, World
 
 ALL_KINDS = Options(
@@ -87,6 +88,29 @@ def test_listed_times_are_eight_hours_ahead(world: World) -> None:
             assert "sent_time" not in row
         else:
             assert int(row["sent_time"]) - int(row["sent_time_gmt"]) == 28_800_000
+
+
+@pytest.mark.parametrize("ab_type", ["abtesting", "AB Testing", "ab"])
+def test_A_34_the_listing_names_the_type_of_an_ab_campaign(world: World, ab_type: str) -> None:
+    """Nobody has published the text, so it is an option; whatever it is, all others are normal."""
+    options = replace(ALL_KINDS, answers=AnswerOptions(ab_type=ab_type))
+
+    rows = _fields(ENDPOINTS["recentcampaigns"](world, {"range": "100"}, options))["recent_campaigns"]
+
+    types = {row["campaign_key"]: row["campaigntype"] for row in rows}
+    assert types == {campaign.key: ab_type if campaign.is_ab else "normal" for campaign in world.campaigns}
+
+
+def test_campaigns_are_called_by_many_names(world: World) -> None:
+    """Names are unique and fall into series, some with letters beyond ASCII; subjects differ from names."""
+    rows = _fields(_ask(world, "recentcampaigns", range=100))["recent_campaigns"]
+
+    names = [row["campaign_name"] for row in rows]
+    assert len(set(names)) == len(names)
+    assert {name.split()[0] for name in names} >= {"Newsletter", "Welcome", "Survey", "Zoho"}
+    assert 0 < sum(name.isascii() for name in names) < len(names)
+    assert all(row["subject"] != row["campaign_name"] for row in rows)
+    assert len({row["subject"] for row in rows}) > 1
 
 
 def test_campaignreports_agree_with_the_rows(world: World) -> None:

@@ -1,6 +1,7 @@
 """`harvester simulate`: what its flags make of the simulator."""
 
 from harvester.cli.simulate import _options, command
+from harvester.simulator.age_options import AgeOptions
 from harvester.simulator.options import FaultKind, Options, WireFault
 from harvester.simulator.set_options import PagingFault
 
@@ -32,3 +33,10 @@ def test_faults_of_answers_and_of_the_wire_are_named_alike() -> None:
 
     assert options.faults.share == 0.1
     assert options.faults.kinds == (WireFault.GZIP_CUT, FaultKind.HTML)
+
+
+def test_the_world_ages_where_flags_say_so() -> None:
+    """Day, its length, campaigns a day and restless contacts reach the options of the age."""
+    options = options_of("--day", "2.5", "--day-s", "60", "--campaigns-per-day", "6.5", "--restless", "0.1")
+
+    assert options.age == AgeOptions(day=2.5, day_s=60.0, campaigns_per_day=6.5, restless_share=0.1)

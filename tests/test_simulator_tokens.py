@@ -75,3 +75,45 @@ def test_only_the_exact_header_names_an_account(header: str) -> None:
     token = _make(desk)[1]["access_token"]
 
     assert desk.holder(header.format(token)) is None
+
+
+EXCHANGE = {"grant_type": "authorization_code", "refresh_token": "", "code": "a-code"}
+
+
+def test_a_code_gives_a_refresh_token_once() -> None:
+    """A code is exchanged for an access token and a refresh token that works, and is worthless from then on."""
+    desk = TokenDesk(Options())
+
+    status, answer = _make(desk, 0.0, **EXCHANGE)
+
+    assert (status, list(answer)[:2]) == (200, ["access_token", "refresh_token"])
+    assert desk.holder(f"Zoho-oauthtoken {answer['access_token']}")
+    assert "access_token" in _make(desk, 1.0, refresh_token=answer["refresh_token"])[1]
+    assert _make(desk, 2.0, **EXCHANGE) == (200, {"error": "invalid_code"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"code": "bad-code"}, "invalid_code"),
+        ({"code": ""}, "invalid_code"),
+        ({"client_id": "bad-client"}, "invalid_client"),
+        ({"client_secret": "bad-secret"}, "invalid_client_secret"),
+    ],
+)
+def test_a_bad_exchange_is_refused_in_http_200(changes: dict[str, str], error: str) -> None:
+    """An exchange is refused in the words of a refresh."""
+    assert _make(TokenDesk(Options()), 0.0, **EXCHANGE | changes) == (200, {"error": error})
+
+
+def test_a_code_that_is_denied_stays_good() -> None:
+    """Too many requests deny the exchange, and the code is not used up by it."""
+    desk = TokenDesk(Options(tokens=TokenOptions(creations=0)))
+
+    assert _make(desk, 0.0, **EXCHANGE)[1]["error"] == "Access Denied"
+    assert _make(desk, 1.0, **EXCHANGE)[1]["error"] == "Access Denied"
+
+
+def test_an_online_code_brings_no_refresh_token() -> None:
+    """A code made without offline access gives an access token alone."""
+    assert "refresh_token" not in _make(TokenDesk(Options()), 0.0, **EXCHANGE | {"code": "online-code"})[1]

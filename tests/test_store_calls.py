@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvester.leases import Lease, Lockout, LockoutPhase, LockoutRecord, Slot, Standing
-from harvester.model import Action, Campaign, Harvest
+from harvester.model import Action, Campaign, Command, Harvest
 from harvester.store.boot import adopt_boot
 from harvester.store.calls import KEPT_MEMORIES, LOCKOUT_RECORDS_MAX, PRUNE_EVERY_CALLS, CallBook, Window
 from harvester.store.database import Database
@@ -236,6 +236,77 @@ def test_R_13_no_process_ever_counts_less_than_the_file(
                     settle(books[who], grant, is_seen=what == "seen" and clock.now_s() <= grant.stamp_s)
 
 
+# --- two sides ----------------------------------------------------------------------------------------------------
+
+
+def waits(book: CallBook, until_s: float) -> None:
+    """Have the process told to wait, and others told of it until then."""
+    book.lease(None, HOLD_S, lambda standing: Slot(standing.now_s + 1, standing.lockout, demand_until_s=until_s))
+
+
+@pytest.fixture
+def backfill(other: CallBook, clock: HandClock) -> CallBook:
+    """A backfill in another process."""
+    return CallBook(other._database, WINDOW, clock, Command.BACKFILL)
+
+
+def test_R_13_each_side_learns_that_the_other_waits(book: CallBook, backfill: CallBook, clock: HandClock) -> None:
+    """A demand is seen by its own command and by the other side, with the calls of the side that looks."""
+    mine = lease(book)
+    lease(backfill)
+
+    waits(backfill, clock.now_s() + 10)
+
+    seen, own = book.standing(), backfill.standing()
+    assert (seen.demand_until_s, seen.rival_until_s) == (0, clock.now_s() + 10)
+    assert seen.side_stamps == (mine.stamp_s,)
+    assert (own.demand_until_s, own.rival_until_s, own.side_stamps) == (clock.now_s() + 10, 0, ())
+
+
+def test_a_run_and_a_nightly_run_are_one_side(database: Database, book: CallBook, clock: HandClock) -> None:
+    """Only the backfill stands against others: who is on the same side is no rival, and its calls are counted in."""
+    nightly = CallBook(database, WINDOW, clock, Command.NIGHTLY)
+    lease(book), lease(nightly)
+    waits(nightly, clock.now_s() + 10)
+
+    assert book.standing().rival_until_s == 0
+    waits(CallBook(database, WINDOW, clock, Command.BACKFILL), clock.now_s() + 5)
+    assert len(nightly.standing().side_stamps) == 2
+
+
+def test_a_demand_ends_with_the_slot_or_when_it_is_released(
+    book: CallBook, backfill: CallBook, clock: HandClock
+) -> None:
+    """A slot that leaves no demand takes it back, and so does whoever stops waiting."""
+    for end in (lambda: lease(backfill), backfill.release_demand):
+        waits(backfill, clock.now_s() + 10)
+        assert book.standing().rival_until_s
+
+        end()
+
+        assert not book.standing().rival_until_s
+
+
+def test_P_03_a_demand_fades_by_itself(book: CallBook, backfill: CallBook, clock: HandClock) -> None:
+    """The word of a process that died means nothing after its time."""
+    waits(backfill, clock.now_s() + 10)
+    clock.pass_s(10)
+
+    standing = book.standing()
+    assert standing.rival_until_s <= standing.now_s
+    assert standing.side_stamps == ()
+
+
+def test_a_call_that_slept_stays_on_its_side(book: CallBook, backfill: CallBook, clock: HandClock) -> None:
+    """A call that is written down anew, since it ended later than it could, is still the backfill's."""
+    grant = lease(backfill)
+    clock.pass_s(HOLD_S + 60)
+    settle(backfill, grant)
+    waits(book, clock.now_s() + 10)
+
+    assert backfill.standing().side_stamps == (clock.now_s(),)
+
+
 # --- jobs ---------------------------------------------------------------------------------------------------------
 
 
@@ -289,6 +360,15 @@ def test_R_12_after_another_boot_every_call_counts_as_just_made(
     boot(database, clock, now_s=20.0)
 
     assert stamps(CallBook(database, WINDOW, clock)) == [20.0, 20.0 + HOLD_S]
+
+
+def test_R_12_no_demand_outlives_a_boot(database: Database, book: CallBook, clock: HandClock) -> None:
+    """Moments of another boot may lie days ahead: nobody is held back by them."""
+    waits(CallBook(database, WINDOW, clock, Command.BACKFILL), clock.now_s() + 10)
+
+    boot(database, clock, now_s=20.0)
+
+    assert book.standing().rival_until_s == 0
 
 
 def test_R_12_boot_is_adopted_for_all_accounts_and_endpoints(

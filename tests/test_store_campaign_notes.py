@@ -9,7 +9,7 @@ import pytest
 from factories import DATE
 
 from harvester.model import Action, Campaign, Harvest, Job, JobState, Published
-from harvester.store.campaign_notes import EARLIER_HARVESTS_MAX, CampaignNotes
+from harvester.store.campaign_notes import CampaignNotes
 from harvester.store.database import Database
 from harvester.store.ledger import Ledger
 
@@ -89,24 +89,11 @@ def test_counters_are_those_of_the_action_and_the_date(
 
 
 def test_latest_earlier_harvest_counts(ledger: Ledger, notes: CampaignNotes) -> None:
-    """Of several nights the last one that was done says how many rows to expect."""
-    for days, rows in ((3, 100), (1, 300), (2, 200)):
+    """Of several nights the last one that was read whole says how many rows to expect, however long ago that was."""
+    for days, rows in ((33, 100), (2, 200), (1, 300)):
         done(ledger, DATE - days * DAY, rows)
 
     assert notes.expected_rows(running(ledger, ledger.open_harvest("acme", DATE))) == 300
-
-
-def test_harvest_that_is_too_old_says_nothing(ledger: Ledger, notes: CampaignNotes) -> None:
-    """Only so many harvests are looked back, whether this campaign was in them or not."""
-    done(ledger, DATE - 30 * DAY, 100)
-    job = running(ledger, ledger.open_harvest("acme", DATE))
-    for days in range(1, EARLIER_HARVESTS_MAX):
-        ledger.open_harvest("acme", DATE - days * DAY)
-    assert notes.expected_rows(job) == 100
-
-    ledger.open_harvest("acme", DATE - EARLIER_HARVESTS_MAX * DAY)
-
-    assert notes.expected_rows(job) is None
 
 
 def test_other_account_and_unfinished_or_partial_job_say_nothing(ledger: Ledger, notes: CampaignNotes) -> None:

@@ -141,7 +141,7 @@ class JobLife(RuleBasedStateMachine):
         self.database.close()
         self.open()
         self.ledger.release(self.harvest)
-        self.ledger.plan_again(self.harvest, self.ACTIONS)
+        self.ledger.plan(self.harvest, [Campaign(key) for key in self.KEYS], self.ACTIONS)
         for name, state in self.states.items():
             if state is JobState.RUNNING:
                 self.states[name] = JobState.PENDING

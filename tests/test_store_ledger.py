@@ -17,6 +17,7 @@ from harvester.model import (
     Action,
     Campaign,
     ClaimedJob,
+    Command,
     Discovery,
     GivenUp,
     Harvest,
@@ -24,11 +25,15 @@ from harvester.model import (
     JobState,
     Published,
 )
+from harvester.snapshot import Carry, Snapshot
 from harvester.store.boot import adopt_boot
 from harvester.store.calls import CallBook, Window
+from harvester.store.carrier import Carrier
 from harvester.store.database import Database
 from harvester.store.job_report import JobReport
 from harvester.store.ledger import Ledger, new_run_id
+from harvester.store.partitions import Compression, Partitions
+from harvester.store.snapshots import Snapshots
 
 PARTITION = Published("recipients/a.jsonl", rows=3, bytes=30, sha256="ab" * 32)
 FAILED = GivenUp(JobState.FAILED, "2000", "no such list", "Check the key.")
@@ -69,6 +74,14 @@ def states(ledger: Ledger, harvest: Harvest) -> list[JobState]:
     return [job.state for job in ledger.jobs(harvest)]
 
 
+class LenientCarrier(Carrier):
+    """Takes every partition for one that is there."""
+
+    def place(self, job: Job, partition: Published) -> Published:
+        del job
+        return partition
+
+
 def bring_to(state: JobState, ledger: Ledger, harvest: Harvest) -> Job:
     """Bring the one planned job to a state, by the way a run takes."""
     job = claim_one(ledger, harvest)
@@ -79,6 +92,11 @@ def bring_to(state: JobState, ledger: Ledger, harvest: Harvest) -> Job:
             ledger.commit([], [], [(job, PARTITION)], wall_s=0.0)
         case JobState.PARTIAL:
             ledger.commit([], [], [(job, replace(PARTITION, unreadable_rows=1))], wall_s=0.0)
+        case JobState.CARRIED:
+            snapshot = Snapshot(job.id, DATE, DATE, None, PARTITION)
+            parts = Partitions(ledger.database.path.parent, Compression.NONE)
+            carrier = LenientCarrier(ledger.database.path.parent, parts, Carry.REFERENCE)
+            Snapshots(ledger.database, ledger.run_id, carrier).carry([(job, snapshot, DATE)])
         case JobState.SKIPPED | JobState.FAILED:
             ledger.give_up(job, GivenUp(state, "1", "because"))
         case JobState.RUNNING:
@@ -93,7 +111,7 @@ def bring_to(state: JobState, ledger: Ledger, harvest: Harvest) -> Job:
 def test_job_moves_along_the_table_and_no_other_way(
     ledger: Ledger, harvest: Harvest, before: JobState, after: JobState
 ) -> None:
-    """Of all 36 pairs of states exactly those of TRANSITIONS are moves; any other is refused and changes nothing."""
+    """Of all 49 pairs of states exactly those of TRANSITIONS are moves; any other is refused and changes nothing."""
     plan(ledger, harvest, "k")
     job = bring_to(before, ledger, harvest)
 
@@ -155,16 +173,6 @@ def test_claim_keeps_to_the_plan_of_its_run(database: Database, ledger: Ledger, 
     assert [each.job.campaign.key for each in claimed] == ["k2"]
     assert second.counts(harvest, is_plan_only=True)[JobState.PENDING] == 0
     assert second.counts(harvest)[JobState.PENDING] == 1
-
-
-def test_plan_again_takes_only_the_actions_asked_for(database: Database, ledger: Ledger, harvest: Harvest) -> None:
-    """A later run without a listing goes on with all campaigns of the harvest, for its own actions."""
-    plan(ledger, harvest, "k1", "k2", actions=(Action.SENT, Action.OPENED))
-    second = Ledger(database, "run-2")
-
-    second.plan_again(harvest, [Action.OPENED])
-
-    assert {each.job.action for each in second.claim(harvest, 10, now_s=0.0)} == {Action.OPENED}
 
 
 def test_waiting_job_is_never_requeued(ledger: Ledger, harvest: Harvest) -> None:
@@ -427,12 +435,12 @@ def test_L_12_run_ids_never_collide() -> None:
 
 
 def test_run_is_written_down(ledger: Ledger, database: Database) -> None:
-    """A run leaves its begin, its end and its outcome."""
-    ledger.begin_run(10.0)
+    """A run leaves what it is for, its begin, its end and its outcome."""
+    ledger.begin_run(10.0, Command.NIGHTLY)
     ledger.end_run(20.0, "complete")
 
     row = database.durable.execute("SELECT * FROM runs").fetchone()
-    assert tuple(row) == ("run-1", 10.0, 20.0, "complete")
+    assert tuple(row) == ("run-1", "nightly", 10.0, 20.0, "complete")
 
 
 def test_R_12_another_boot_makes_postponed_jobs_due(database: Database, ledger: Ledger, harvest: Harvest) -> None:
@@ -465,7 +473,6 @@ def test_P_07_jobs_of_a_run_at_work_are_left_to_it(ledger: Ledger, newcomer: Led
 
     newcomer.release(harvest)
     plan(newcomer, harvest, "k1", "k2", "k3")
-    newcomer.plan_again(harvest, [Action.SENT])
 
     assert [each.job.campaign.key for each in newcomer.claim(harvest, 10, now_s=0.0)] == ["k3"]
     assert newcomer.jobs_of_others(harvest) == 2
@@ -479,7 +486,7 @@ def test_P_03_jobs_of_a_dead_run_are_taken_over(database: Database, ledger: Ledg
     heir = Ledger(database, "run-2", list)
 
     heir.release(harvest)
-    heir.plan_again(harvest, [Action.SENT])
+    plan(heir, harvest, "k1", "k2")
 
     assert len(heir.claim(harvest, 10, now_s=0.0)) == 2
     assert heir.jobs_of_others(harvest) == 0

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from factories import DATE, no_umask, stored_page
+from harvested import carried, harvested
 
 from harvester import __version__
 from harvester.model import (
     Action,
     Campaign,
+    Command,
     Contents,
     Counters,
     Discovery,
@@ -99,9 +101,12 @@ def test_head_of_the_manifest(tmp_path: Path, ledger: Ledger, harvest: Harvest) 
         "written_at": WRITTEN_AT,
         "harvester_version": __version__,
         "run_id": "run-1",
+        "command": None,
         "jobs_by_state": dict.fromkeys(JobState, 0) | {"pending": 2},
         "rows": 0,
         "bytes": 0,
+        "rows_read": 0,
+        "bytes_read": 0,
         "calls": 0,
     }
 
@@ -125,6 +130,39 @@ def test_P2_success_is_set_once_every_job_has_its_end(tmp_path: Path, ledger: Le
 
     assert written(tmp_path, ledger, harvest)["state"] == "complete"
     assert is_success(tmp_path)
+
+
+def test_a_carried_set_is_described_where_it_lies(tmp_path: Path) -> None:
+    """A quiet night is complete: its manifest names the files of the night before, and says that none was read."""
+    with closing(Database(tmp_path / "state" / "ledger.sqlite")) as database:
+        done = harvested(tmp_path, database)
+        before = json.loads(done.manifest().read_bytes())
+        night = carried(done)
+        after = json.loads(night.manifest().read_bytes())
+
+    where = ("path", "rows", "bytes", "sha256")
+    assert [[job[key] for key in where] for job in after["jobs"]] == [
+        [job[key] for key in where] for job in before["jobs"]
+    ]
+    assert {(job["state"], job["carried_from"], job["calls"]) for job in after["jobs"]} == {
+        ("carried", DATE.isoformat(), 0)
+    }
+    assert {job["carried_from"] for job in before["jobs"]} == {None}
+    assert (after["state"], after["rows"], after["rows_read"], after["bytes_read"]) == ("complete", 9, 0, 0)
+    assert (before["rows"], before["rows_read"]) == (9, 9)
+    assert after["bytes"] == before["bytes"] == before["bytes_read"]
+    assert (night.date_folder / "_SUCCESS").exists()
+
+
+def test_head_and_job_say_what_the_reading_was_for(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """The command of the run that wrote it, and for each set that was read the reason."""
+    ledger.begin_run(0.0, Command.NIGHTLY)
+    ledger.database.durable.execute("UPDATE jobs SET due = 'never read whole before' WHERE id = 1")
+
+    manifest = written(tmp_path, ledger, harvest)
+
+    assert manifest["command"] == "nightly"
+    assert [job["due"] for job in manifest["jobs"]] == ["never read whole before", None]
 
 
 def test_P2_failed_job_is_named_and_keeps_success_away(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:

@@ -8,7 +8,7 @@ import pytest
 from factories import DATE
 
 from harvester.errors import BusyError
-from harvester.model import Action, Campaign, JobState
+from harvester.model import Action, Campaign, Command, JobState
 from harvester.store.database import Database
 from harvester.store.ledger import Ledger
 from harvester.store.lock import at_work, exclusive, runs_at_work
@@ -75,13 +75,32 @@ def test_P_07_jobs_of_a_live_run_are_left_to_it(tmp_path: Path) -> None:
     (in_hand,) = first.claim(harvest, limit=1, now_s=0)
 
     second.plan(harvest, [Campaign("k1"), Campaign("k2"), Campaign("k3")], [Action.SENT])
-    second.plan_again(harvest, [Action.SENT])
     second.release(harvest)
 
     assert [claimed.job.campaign.key for claimed in second.claim(harvest, limit=9, now_s=0)] == ["k3"]
     assert second.jobs_of_others(harvest) == 2
     assert first.counts(harvest, is_plan_only=True)[JobState.RUNNING] == 1
     assert in_hand.job.campaign.key == "k1"
+    database.close()
+
+
+def test_nightly_run_takes_over_what_a_backfill_has_not_begun(tmp_path: Path) -> None:
+    """The nightly run comes first: what a backfill at work has not in hand goes to it, and never the reverse."""
+    database = Database(tmp_path / "ledger.sqlite")
+    filling = Ledger(database, "run-a", live_runs=lambda: {"run-b"})
+    nightly = Ledger(database, "run-b", live_runs=lambda: {"run-a"})
+    filling.begin_run(0.0, Command.BACKFILL)
+    nightly.begin_run(0.0, Command.NIGHTLY)
+    harvest = filling.open_harvest("acme", DATE)
+    campaigns = [Campaign("k1"), Campaign("k2"), Campaign("k3")]
+    filling.plan(harvest, campaigns, [Action.SENT])
+    filling.claim(harvest, limit=1, now_s=0)
+
+    nightly.plan(harvest, campaigns[:2], [Action.SENT])
+    filling.plan(harvest, campaigns, [Action.SENT])
+
+    assert [claimed.job.campaign.key for claimed in nightly.claim(harvest, limit=9, now_s=0)] == ["k2"]
+    assert [claimed.job.campaign.key for claimed in filling.claim(harvest, limit=9, now_s=0)] == ["k3"]
     database.close()
 
 

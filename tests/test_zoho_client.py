@@ -12,17 +12,8 @@ from test_zoho_loopback import TIMEOUT_S, Scripted, answer, pass_time, scripted
 
 from harvester.clock import SystemClock
 from harvester.errors import CredentialsError
-from harvester.model import (
-    Action,
-    CampaignPage,
-    Counters,
-    Failure,
-    FailureKind,
-    Page,
-    PageRequest,
-    ResponseFormat,
-    SentCampaign,
-)
+from harvester.listing import CampaignPage, SentCampaign
+from harvester.model import Action, Counters, Failure, FailureKind, Page, PageRequest, ResponseFormat
 from harvester.zoho.api import Http
 from harvester.zoho.auth import Credentials, Tokens, TokenSettings
 from harvester.zoho.client import ClientSettings, ZohoClient
@@ -160,8 +151,8 @@ async def test_campaigns_advance_by_rows_and_keep_the_sent_ones(tmp_path: Path) 
         last = await place.client.campaign_page(3)
         refused = await place.client.campaign_page(1)
 
-    assert page == CampaignPage((SentCampaign("3zb", None, None),), 2)
-    assert last == CampaignPage((), 0)
+    assert page == CampaignPage((SentCampaign("3zb", None, None, row=rows[1]),), ("3za", "3zb"))
+    assert last == CampaignPage((), ())
     assert isinstance(refused, Failure)
     assert b"/api/v1.1/recentcampaigns?resfmt=JSON&status=sent&fromindex=3&range=100" in place.api.requests[1]
 

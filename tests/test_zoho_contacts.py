@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvester.model import Action, SentCampaign
-from harvester.zoho.campaigns import OFFSET_MS_MAX, sent_campaigns
+from harvester.model import Action
 from harvester.zoho.contacts import COLUMNS, RecordContext, contact_identity, identity_of_record, lines, record
 from harvester.zoho.envelopes import ROW_DEPTH_MAX
 
@@ -251,23 +250,3 @@ def test_A_32_any_row_has_all_columns_with_their_types(row: dict[str, Any]) -> N
     for name, value in written.items():
         assert value is None or isinstance(value, types.get(name, str))
     assert "@" not in contact_identity({**row, "contactid": None}), "an id may be anything, an address is a digest"
-
-
-def test_the_offset_comes_from_both_times_of_a_campaign() -> None:
-    """sent_time minus sent_time_gmt, and nothing where one is missing or the difference is no time zone."""
-    times = {"campaign_key": "3za", "sent_time": "1782518728000", "sent_time_gmt": "1782489928000"}
-
-    assert sent_campaigns([times]) == (SentCampaign("3za", 1_782_489_928_000, EIGHT_HOURS_MS),)
-    for odd in ({"sent_time": ""}, {"sent_time": "0"}, {"sent_time_gmt": None}):
-        campaigns = sent_campaigns([{**times, **odd}])
-        assert isinstance(campaigns, tuple)
-        assert campaigns[0].sent_time_offset_ms is None
-    assert OFFSET_MS_MAX > EIGHT_HOURS_MS
-
-
-def test_drafts_are_left_out_and_a_campaign_without_a_key_is_a_failure() -> None:
-    """What was not sent has no recipients; what has no key would be lost silently."""
-    rows = [{"campaign_key": "3za", "campaign_status": "Draft"}, {"campaign_key": "3zb", "campaign_status": "SENT"}]
-
-    assert sent_campaigns(rows) == (SentCampaign("3zb", None, None),)
-    assert not isinstance(sent_campaigns([{"campaign_status": "Sent"}]), tuple)

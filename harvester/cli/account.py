@@ -6,21 +6,21 @@ from collections.abc import Awaitable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from harvester.cli.changing import write_changes
 from harvester.cli.ending import most_urgent
+from harvester.cli.planning import MANIFEST_WAIT_S, now_of, plan, take_back
 from harvester.cli.proving import check_laws, judge, tell
 from harvester.cli.selection import Selection
-from harvester.cli.workshop import CAMPAIGNS, AccountBench, Store
-from harvester.engine.discovery import sent_campaigns
+from harvester.cli.workshop import AccountBench, Store
+from harvester.engine.counting import Counting
+from harvester.engine.gate import Gate
 from harvester.engine.tools import Tools
 from harvester.errors import BusyError, DiskError, HarvestError, StoppedError
-from harvester.events import CampaignsDiscovered, HarvestFinished, HarvestStarted, PartitionsMissing
-from harvester.model import Campaign, Discovery, Harvest, JobState
-from harvester.store.counters import CounterBook
+from harvester.events import HarvestFinished
+from harvester.model import Command, Harvest, JobState
 from harvester.store.lock import exclusive
-from harvester.store.manifest import withdraw, write_manifest
-
-MANIFEST_WAIT_S = 60.0
-"""How long to wait for another run that is planning or writing its manifest: seconds at most."""
+from harvester.store.manifest import write_manifest
+from harvester.store.snapshots import dates_carrying
 
 
 async def harvest_accounts(benches: Sequence[AccountBench], selection: Selection, output: Path) -> list[HarvestError]:
@@ -58,24 +58,30 @@ async def harvest_account(bench: AccountBench, selection: Selection, output: Pat
 async def _harvest(bench: AccountBench, selection: Selection, output: Path) -> None:
     store, tools = bench.store, bench.tools
     harvest = await tools.offload_disk(partial(store.ledger.open_harvest, bench.name, selection.date))
-    is_counted = selection.keys is None and bench.settings.harvest.counters
-    await _plan(bench, selection, harvest, output)
-    await _work_through(bench, harvest, is_counted=is_counted)
-    withdrawal = partial(_withdraw, store, tools, harvest, output)
-    if is_counted and await judge(bench, harvest, withdrawal):
-        await _work_through(bench, harvest, is_counted=is_counted)
+    is_counted = bench.settings.harvest.counters and (selection.keys is None or selection.command is not Command.RUN)
+    counting = bench.counting(harvest) if is_counted else None
+    gate = bench.gate(counting)
+    await plan(bench, selection, harvest, gate, output)
+    await _work_through(bench, harvest, counting, gate)
+    withdrawal = partial(take_back, store, tools, harvest, output)
+    if counting is not None and await judge(bench, harvest, withdrawal):
+        await _work_through(bench, harvest, bench.counting(harvest), gate)
         await judge(bench, harvest, withdrawal)
     await tell(bench, harvest)
     await check_laws(bench, harvest, output)
+    if bench.settings.changes.enabled:
+        await write_changes(bench, harvest, output)
 
 
-async def _work_through(bench: AccountBench, harvest: Harvest, *, is_counted: bool) -> None:
-    """Carry out the pending jobs, and beside them ask how many rows there should be."""
+async def _work_through(bench: AccountBench, harvest: Harvest, counting: Counting | None, gate: Gate | None) -> None:
+    """Carry out the pending jobs, and ask how many rows there should be: beside them, or before each campaign's."""
     offset_ms = await bench.tools.offload_disk(partial(bench.store.servers.sent_time_offset_ms, bench.name))
     async with asyncio.TaskGroup() as group:
-        group.create_task(bench.harvest(harvest, offset_ms).run(), name=f"{bench.name}-harvest")
-        if is_counted:
-            group.create_task(bench.counting(harvest).run(), name=f"{bench.name}-counting")
+        group.create_task(bench.harvest(harvest, offset_ms).run(gate), name=f"{bench.name}-harvest")
+        if counting is not None and (gate is None or bench.is_ranking):
+            group.create_task(counting.run(), name=f"{bench.name}-counting")
+    if counting is not None and gate is not None:
+        await counting.tell()
 
 
 async def _trouble_of(work: Awaitable[None]) -> HarvestError | None:
@@ -108,84 +114,15 @@ def _leaves(group: BaseExceptionGroup[HarvestError]) -> Iterator[HarvestError]:
             yield error
 
 
-async def _plan(bench: AccountBench, selection: Selection, harvest: Harvest, output: Path) -> None:
-    """See that the ledger holds this run's plan, and send back what is to be tried again."""
-    store, tools = bench.store, bench.tools
-    again = [JobState.FAILED, JobState.PARTIAL]
-    if selection.is_refresh:
-        again += [JobState.DONE, JobState.SKIPPED]
-    await tools.offload_disk(partial(store.ledger.release, harvest))
-    if selection.keys is None:
-        await _discover(bench, selection, harvest)
-    await tools.offload_disk(partial(store.ledger.requeue, harvest, again))
-    missing = await tools.offload_disk(partial(store.ledger.requeue_missing, harvest, store.parts.is_there))
-    if missing:
-        tools.emit(PartitionsMissing(bench.name, harvest.date.isoformat(), missing))
-    counts = await tools.offload_disk(partial(store.ledger.counts, harvest, is_plan_only=True))
-    if counts[JobState.PENDING]:
-        counters = CounterBook(store.database, store.ledger.run_id)
-        await tools.offload_disk(partial(counters.renew, harvest, is_all=selection.is_refresh))
-        await tools.offload_disk(partial(_withdraw, store, tools, harvest, output))
-    else:
-        await _leave_to_others(bench, harvest)
-    tools.emit(
-        HarvestStarted(
-            bench.name,
-            harvest.date.isoformat(),
-            store.ledger.run_id,
-            jobs=sum(counts.values()),
-            jobs_open=counts[JobState.PENDING],
-        )
-    )
-
-
-async def _leave_to_others(bench: AccountBench, harvest: Harvest) -> None:
-    """Raise BusyError if the open jobs are in the hands of another run that is at work."""
-    jobs = await bench.tools.offload_disk(partial(bench.store.ledger.jobs_of_others, harvest))
-    if jobs:
-        runs = ", ".join((await bench.tools.offload_disk(bench.others)).values())
-        raise BusyError(
-            f"{bench.name}: another run ({runs}) is at work on {jobs} open jobs of {harvest.date}.",
-            "Nothing is left for this one; harvester status shows how far the other is.",
-        )
-
-
-async def _discover(bench: AccountBench, selection: Selection, harvest: Harvest) -> None:
-    """Read the account's listing into the plan; once for a date, so that going on costs no call."""
-    ledger, tools = bench.store.ledger, bench.tools
-    if harvest.discovery is Discovery.WHOLE and not selection.is_refresh:
-        await tools.offload_disk(partial(ledger.plan_again, harvest, selection.actions))
-        return
-    await tools.offload_disk(partial(ledger.note_discovery, harvest, Discovery.PARTIAL))
-    found = 0
-    async for page in sent_campaigns(bench.name, bench.caller(CAMPAIGNS), bench.client, bench.backoff, tools):
-        campaigns = [Campaign(campaign.key) for campaign in page.campaigns]
-        await tools.offload_disk(partial(ledger.plan, harvest, campaigns, selection.actions))
-        offsets = {campaign.sent_time_offset_ms for campaign in page.campaigns} - {None}
-        for offset_ms in sorted(offset for offset in offsets if offset is not None):
-            await tools.offload_disk(partial(bench.store.servers.learn_sent_time_offset, bench.name, offset_ms))
-        found += len(campaigns)
-        tools.emit(CampaignsDiscovered(bench.name, found))
-    if not tools.stop.is_asked:
-        await tools.offload_disk(partial(ledger.note_discovery, harvest, Discovery.WHOLE))
-
-
-def _withdraw(store: Store, tools: Tools, harvest: Harvest, output: Path) -> None:
-    with exclusive(store.database.path.parent, MANIFEST_WAIT_S):
-        withdraw(output, store.ledger, harvest, _now(tools))
-
-
-def _now(tools: Tools) -> str:
-    return dt.datetime.fromtimestamp(tools.clock.wall_s(), dt.UTC).isoformat(timespec="seconds")
-
-
 def _close(store: Store, tools: Tools, account: str, date: dt.date, output: Path) -> None:
     """Let unfinished jobs go, write the manifest, and tell how it ended."""
     ledger = store.ledger
     harvest = ledger.open_harvest(account, date)
     ledger.release(harvest)
     with exclusive(store.database.path.parent, MANIFEST_WAIT_S):
-        write_manifest(output, ledger, harvest, _now(tools))
+        write_manifest(output, ledger, harvest, now_of(tools))
+        for carrying in dates_carrying(store.database, harvest):
+            write_manifest(output, ledger, ledger.open_harvest(account, carrying), now_of(tools))
         if not ledger.open_jobs(harvest):
             store.parts.sweep(harvest.account, harvest.date)
     counts = ledger.counts(harvest, is_plan_only=True)
@@ -201,5 +138,6 @@ def _close(store: Store, tools: Tools, account: str, date: dt.date, output: Path
             rows=rows,
             calls=calls,
             partial=counts[JobState.PARTIAL],
+            carried=counts[JobState.CARRIED],
         )
     )

@@ -17,9 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from harvester.cli.resuming import program
-from harvester.cli.run import Manner, run
 from harvester.cli.selection import keys_of, select
-from harvester.cli.workshop import OnLockout
+from harvester.cli.session import Manner, run
 from harvester.config import load
 from harvester.errors import ConfigError, StoppedError
 from harvester.model import Action
@@ -71,7 +70,7 @@ def command(folder: Path) -> int:
         config = folder / "config.toml"
         config.write_text(CONFIG.format(url=url, scale=TIME_SCALE, period_s=300 / TIME_SCALE, lock_s=1800 / TIME_SCALE))
         settings = load(config)
-        summary = run(settings, select(settings, keys_of(settings, (), None)), Manner(OnLockout.WAIT, "make demo"))
+        summary = run(settings, select(settings, keys_of(settings, (), None)), Manner("make demo"))
         verdict = _referee(url)
     _show(Path(os.path.relpath(settings.output / "recipients")), verdict)
     for line in sentences(summary):

@@ -46,11 +46,13 @@ class Ending:
         began_s: when the run began, on the clock of `Clock.now_s`.
         troubles: what ended accounts early.
         signal: the signal that asked to stop, if any.
+        stop_reason: why the run was asked to stop: a signal, a limit, ...; None if it was not.
     """
 
     began_s: float
     troubles: list[HarvestError] = field(default_factory=list)
     signal: Signals | None = None
+    stop_reason: str | None = None
 
 
 def summarise(ending: Ending, selection: Selection, ledger: Ledger, calls_by_account: Mapping[str, int]) -> RunSummary:
@@ -63,8 +65,8 @@ def summarise(ending: Ending, selection: Selection, ledger: Ledger, calls_by_acc
     exit_code = exit_code_of(ending, accounts, is_listing_cut_off=is_listing_cut_off)
     trouble = most_urgent(ending.troubles)
     because = trouble.message.rstrip(".") if trouble else None
-    if because is None and ending.signal is not None and exit_code:
-        because = ending.signal.name
+    if because is None and exit_code:
+        because = ending.stop_reason
     moments = [trouble.resume_at for trouble in ending.troubles if isinstance(trouble, StoppedError)]
     return RunSummary(
         run_id=ledger.run_id,

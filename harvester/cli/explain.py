@@ -9,14 +9,16 @@ from pathlib import Path
 
 import click
 
-from harvester.cli.run import CONFIG
+from harvester.cli.flags import CONFIG
 from harvester.cli.status import opened
+from harvester.cli.workshop import refresh_rules
 from harvester.clock import SystemClock
 from harvester.config import load
+from harvester.engine.refresh import RefreshRules
 from harvester.errors import ConfigError
-from harvester.model import SHORT_PAGE, Action, FailureKind, JobState
+from harvester.model import SHORT_PAGE, Action, Command, FailureKind, JobState
 from harvester.report.explanation import Answer, ExplainedPage, Explanation, to_json, write
-from harvester.report.figures import short_key
+from harvester.report.figures import counted, short_key
 from harvester.report.quiet import quiet
 from harvester.store.job_history import Histories, JobHistory, KnownCampaign
 from harvester.zoho.codes import SUCCESS, Endpoint, meaning_of
@@ -42,9 +44,13 @@ WITHOUT_CODE: Mapping[str, str] = {
 }
 """Answers that are counted by their kind, because they had no code."""
 
+CARRIED = frozenset({JobState.CARRIED, JobState.SKIPPED})
+"""States of jobs that an earlier harvest may have settled."""
+
 NEXT: Mapping[JobState, str] = {
     JobState.DONE: "Nothing is to be done.",
     JobState.PARTIAL: "harvester run asks for all of its rows again.",
+    JobState.CARRIED: "Nothing is to be done.",
     JobState.SKIPPED: "Nothing is to be done: there is nothing to ask for.",
     JobState.FAILED: "harvester run tries it again.",
     JobState.PENDING: "harvester run goes on with it.",
@@ -77,7 +83,8 @@ def command(
     KEY is a campaign key, a beginning of one that no other key shares, or the short form that is shown elsewhere.
     No row and no address is shown, and no call is made.
     """
-    with opened(load(config_path)) as database:
+    settings = load(config_path)
+    with opened(settings) as database:
         histories = Histories(database)
         date = as_of.date().isoformat() if as_of else None
         campaign = find(histories, key, account, date)
@@ -86,7 +93,8 @@ def command(
         raise ConfigError(
             f"{short_key(campaign.key)}: {action} was not asked for on this date.", "Leave the action out."
         )
-    explanations = [explained(history, SystemClock().now_s()) for history in found]
+    rules, now_s = refresh_rules(settings.nightly), SystemClock().now_s()
+    explanations = [explained(history, rules, now_s) for history in found]
     if is_json:
         quiet(sys.stdout).write(to_json(explanations).decode())
     else:
@@ -116,18 +124,28 @@ def find(histories: Histories, key: str, account: str | None, date: str | None) 
     return found[0]
 
 
-def explained(history: JobHistory, now_s: float) -> Explanation:
-    """Return what the ledger knows of a job, in words; `now_s` is on the clock of `Clock.now_s`."""
-    report = history.report
+def explained(history: JobHistory, rules: RefreshRules, now_s: float) -> Explanation:
+    """Return what the ledger knows of a job, in words.
+
+    Args:
+        history: of the job.
+        rules: by which nightly runs settle what they look at.
+        now_s: the present, on the clock of `Clock.now_s`.
+    """
+    job, report = history.job, history.report
     is_waiting = report.state is JobState.PENDING and report.reason is not None
+    is_carried = report.carried_from is not None and report.state in CARRIED
     is_published = report.path is not None and history.finished_s is not None
     return Explanation(
-        account=history.account,
-        date=history.date,
+        account=job.account,
+        date=job.date.isoformat(),
         campaign_key=report.campaign_key,
         parent_campaign_key=report.parent_campaign_key,
         action=report.action,
         state=report.state,
+        because=_why_carried(history, rules) if is_carried else report.due,
+        carried_from=report.carried_from,
+        next_look=_next_look(history, rules),
         finished_at=_iso(history.finished_s or 0.0) if is_published else None,
         run_id=history.run_id,
         path=report.path,
@@ -150,6 +168,25 @@ def explained(history: JobHistory, now_s: float) -> Explanation:
         broken_laws=history.broken_laws,
         next_step=f"{report.remedy or ''} {NEXT[report.state]}".strip(),
     )
+
+
+def _why_carried(history: JobHistory, rules: RefreshRules) -> str:
+    """Return why a set was not read: by its counter, by what the run was for, or by its campaign's age."""
+    counter_rows = history.counter_rows
+    if counter_rows is not None and counter_rows == history.counter_rows_then:
+        return f"its counter says {counter_rows:,}, as it did before the set was read"
+    if history.command is Command.BACKFILL:
+        return "a backfill reads what was never read"
+    every_days = rules.every_days(history.job)
+    if every_days is None:
+        return "its campaign is so old that its sets are frozen: harvester run reads them all the same"
+    return f"not due: at its campaign's age it is looked at every {counted(every_days, 'day')}"
+
+
+def _next_look(history: JobHistory, rules: RefreshRules) -> str | None:
+    """Return the first date on which a nightly run looks at the set again; None if none does, or it was never read."""
+    date = rules.next_look(history.job, history.snapshot) if history.snapshot else None
+    return date.isoformat() if date else None
 
 
 def _ending(ending: str | None) -> str | None:

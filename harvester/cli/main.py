@@ -13,15 +13,22 @@ from harvester.errors import HarvestError
 
 COMMANDS = {
     "run": "Harvest every recipient of the configured campaigns.",
+    "nightly": "Harvest what changed since the night before, and carry the rest over.",
+    "backfill": "Harvest what was never harvested, over days if need be.",
+    "plan": "Say what a run would cost and when it would end, before its first call.",
     "status": "Show what is done, running, waiting and failed, and the budget.",
     "budget": "Show the calls used and free, the lockout, and the last lockouts.",
     "explain": "Show why a campaign's partitions are as they are.",
     "verify": "Read the files again, and hold them against manifest and ledger.",
+    "changes": "Write what changed in each set since the harvest before.",
+    "login": "Exchange the code of a self client for a refresh token, and store it.",
+    "doctor": "Look for what would stop a harvest, and name the cure.",
     "schema": "Print the JSON Schema of a record.",
     "demo": "Harvest a simulated account over real HTTP, on loopback.",
     "simulate": "Serve a Zoho Campaigns to practise on.",
 }
 
+HARVESTING = (["run"], ["nightly"], ["backfill"])
 EXIT_BUG = 1
 PRIVATE_UMASK = 0o077
 """Whatever harvester writes holds addresses or tokens: it is for its owner alone."""
@@ -66,7 +73,7 @@ def harvester() -> None:
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit; expected errors are one clear sentence on stderr."""
     os.umask(PRIVATE_UMASK)
-    if argv is None and sys.argv[1:2] == ["run"]:
+    if argv is None and sys.argv[1:2] in HARVESTING:
         end_at_once_on_signals()
     _replace_closed_streams()
     try:

@@ -8,6 +8,7 @@ from harvester.report import remarks
 from harvester.report.remarks import Remark, ShortJob
 from harvester.store.laws import LawBook
 from harvester.store.ledger import Ledger
+from harvester.store.listing_files import listing_of
 from harvester.store.partitions import QUARANTINE
 from harvester.store.verdicts import FinishedJob, VerdictBook
 from harvester.zoho.reports import SOURCES
@@ -28,6 +29,9 @@ def remarks_on(ledger: Ledger, harvest: Harvest) -> Iterator[Remark]:
         yield remarks.unreadable(len(unreadable_rows), sum(unreadable_rows), folder)
     if remark := remarks.short(map(_short_job, verdicts.short(harvest))):
         yield remark
+    listing = listing_of(ledger.database, harvest)
+    if listing is not None and listing.children_missing:
+        yield remarks.children_missing(listing.children_missing)
     for action, findings in verdicts.findings_by_action(harvest).items():
         if (direction := leaning(findings)) is not None:
             yield remarks.misfit(action, SOURCES[action].fields, direction, findings[direction])

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -15,6 +16,9 @@ SIGNAL_BASE = 128
 
 STDERR = 2
 
+DATED_DEADLINE = re.compile(r"(?<=\0)--deadline[=\0]\d{4}-[^\0]*\0")
+"""Among words that are parted by NUL: no word of a command line has one."""
+
 
 def program() -> str:
     """Return how this program is called from here: by its name where that is on the path."""
@@ -25,9 +29,14 @@ def program() -> str:
 
 
 def resume_command(date: dt.date) -> str:
-    """Return what was typed, with the harvest date `date` unless it names one itself."""
+    """Return what was typed, with the harvest date `date` unless it names one itself.
+
+    Two flags would not go on: a refresh asks for its done jobs once more, and a deadline with a date has passed.
+    """
     is_dated = any(word.startswith("--as-of") for word in sys.argv)
-    return shlex.join([program(), *sys.argv[1:], *(() if is_dated else ("--as-of", date.isoformat()))])
+    typed = DATED_DEADLINE.sub("", "\0".join(("", *sys.argv[1:], "")))
+    words = [word for word in typed.split("\0") if word not in {"", "--refresh"}]
+    return shlex.join([program(), *words, *(() if is_dated else ("--as-of", date.isoformat()))])
 
 
 def end_at_once_on_signals() -> None:

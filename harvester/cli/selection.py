@@ -3,13 +3,15 @@
 import datetime as dt
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import TypedDict, Unpack
 
 from harvester.campaign_keys import CampaignKeys, open_key_file, read_lines
 from harvester.errors import ConfigError
-from harvester.model import Action, Campaign
+from harvester.listing import CampaignFilter, CampaignType
+from harvester.model import Action, Campaign, Command
 from harvester.settings import KeyFile, Settings
 
 STDIN = "-"
@@ -25,6 +27,8 @@ class Selection:
         date: the harvest date.
         keys: campaign keys; None to discover them.
         is_refresh: also harvest again what is done.
+        command: what the run is for.
+        campaign_filter: which of the discovered campaigns are meant.
     """
 
     accounts: tuple[str, ...]
@@ -32,6 +36,12 @@ class Selection:
     date: dt.date
     keys: CampaignKeys | None
     is_refresh: bool
+    command: Command = Command.RUN
+    campaign_filter: CampaignFilter = field(default_factory=CampaignFilter)
+
+    def on(self, date: dt.date) -> "Selection":
+        """Return the same for another harvest date."""
+        return replace(self, date=date)
 
     def campaigns(self) -> Iterator[Campaign]:
         """Yield the named campaigns, each once, after all of the list is read and found good.
@@ -45,29 +55,62 @@ class Selection:
             yield from (Campaign(line.rstrip("\n")) for line in checked)
 
 
+class Chosen(TypedDict, total=False):
+    """What the flags of a command choose; the last four are traits of campaigns that are discovered."""
+
+    accounts: tuple[str, ...]
+    actions: tuple[str, ...]
+    as_of: dt.datetime | None
+    refresh: bool
+    since: dt.datetime | None
+    until: dt.datetime | None
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+
+
 def select(
-    settings: Settings,
-    keys: CampaignKeys | None,
-    *,
-    accounts: tuple[str, ...] = (),
-    actions: tuple[str, ...] = (),
-    as_of: dt.datetime | None = None,
-    refresh: bool = False,
+    settings: Settings, keys: CampaignKeys | None, command: Command = Command.RUN, **chosen: Unpack[Chosen]
 ) -> Selection:
     """Return what the flags select of the settings; what is left out is all of it, and today in UTC.
 
     Raises:
-        ConfigError: an account is unknown, or keys are named for several: a key belongs to one.
+        ConfigError: an account is unknown; keys are named for several, as a key belongs to one; or traits beside keys.
     """
-    names = _accounts(settings, accounts)
+    names = _accounts(settings, chosen.get("accounts", ()))
     if keys is not None and len(names) > 1:
         raise ConfigError(
             f"Campaign keys are named, but there are {len(names)} accounts ({', '.join(names)}).",
             "Say whose they are with --account.",
         )
-    chosen = tuple(Action(action) for action in dict.fromkeys(actions)) or settings.harvest.actions
-    date = as_of.date() if as_of else dt.datetime.now(dt.UTC).date()
-    return Selection(names, chosen, date, keys, refresh)
+    traits = [name for name in ("since", "until", "names", "types") if chosen.get(name)]
+    if keys is not None and traits:
+        raise ConfigError(
+            f"Campaign keys are named, and --{traits[0].removesuffix('s')} chooses among those that are discovered.",
+            "Leave out the one or the other.",
+        )
+    as_of = chosen.get("as_of")
+    return Selection(
+        accounts=names,
+        actions=tuple(Action(action) for action in dict.fromkeys(chosen.get("actions", ())))
+        or settings.harvest.actions,
+        date=as_of.date() if as_of else dt.datetime.now(dt.UTC).date(),
+        keys=keys,
+        is_refresh=chosen.get("refresh", False),
+        command=command,
+        campaign_filter=_filter_of(chosen),
+    )
+
+
+def _filter_of(chosen: Chosen) -> CampaignFilter:
+    since, until = chosen.get("since"), chosen.get("until")
+    if since is not None and until is not None and until < since:
+        raise ConfigError(f"--until {until:%Y-%m-%d} lies before --since {since:%Y-%m-%d}.", "Exchange them.")
+    return CampaignFilter(
+        sent_since=since.date() if since else None,
+        sent_until=until.date() if until else None,
+        names=chosen.get("names", ()),
+        types=tuple(map(CampaignType, chosen.get("types", ()))),
+    )
 
 
 def _accounts(settings: Settings, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from harvester.errors import ConfigError
+from harvester.simulator.age_options import AgeOptions
 from harvester.simulator.options import (
     ALL_FAULTS,
     AnswerOptions,
@@ -48,13 +49,17 @@ def _one_of(choices: type[Choice], default: Choice) -> dict[str, Any]:
 @click.option("--port", type=click.IntRange(0, 65535), default=8099, help="Port on 127.0.0.1; 0 takes a free one.")
 @click.option("--seed", type=int, default=1, help="Of everything that is drawn.")
 @click.option("--time-scale", type=float, default=1.0, help="Seconds of the server's clock in a real one.")
-@click.option("--campaigns", type=int, default=20, help="Campaigns in the listing.")
+@click.option("--campaigns", type=int, default=20, help="Campaigns, those of days to come included.")
 @click.option("--recipients", type=int, default=None, help="Rows sent per campaign; left out: most small, some large.")
 @click.option("--recipients-max", type=int, default=50_000, help="The largest campaign where --recipients is left out.")
 @click.option("--drafts", type=float, default=0.0, help="Share of campaigns never sent.")
 @click.option("--ab", type=float, default=0.0, help="Share of A/B campaigns.")
 @click.option("--tiny-ab", type=float, default=0.0, help="Share of A/B campaigns with fewer than 4 recipients.")
 @click.option("--forbidden", type=float, default=0.0, help="Share of campaigns without privilege.")
+@click.option("--day", type=float, default=None, help="The present day of a world that ages; left out: it does not.")
+@click.option("--day-s", type=float, default=None, help="Seconds of the server's clock after which a day has passed.")
+@click.option("--campaigns-per-day", type=float, default=1.0, help="Campaigns sent a day.")
+@click.option("--restless", type=float, default=0.0, help="Share of contacts whose status changes once.")
 @click.option("--calls", type=int, default=500, help="Calls permitted per period.")
 @click.option("--period-s", type=float, default=300.0, help="The period, on the server's clock.")
 @click.option("--lock-s", type=float, default=1800.0, help="The lock, on the server's clock.")
@@ -150,6 +155,12 @@ def _options(flags: dict[str, Any]) -> Options:
         ),
         faults=_faults(flags["faults"], flags["fault_kinds"]),
         tokens=TokenOptions(life_s=flags["token_life_s"]),
+        age=AgeOptions(
+            day=flags["day"],
+            day_s=flags["day_s"],
+            campaigns_per_day=flags["campaigns_per_day"],
+            restless_share=flags["restless"],
+        ),
         shifts=ShiftOptions(share=flags["shifting"]),
         repeats=RepeatOptions(share=flags["repeats"]),
         paging=PagingOptions(kinds=tuple(PagingFault(kind) for kind in flags["paging_faults"])),

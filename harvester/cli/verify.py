@@ -3,25 +3,28 @@
 import datetime as dt
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 import click
 
+from harvester.cli.flags import CONFIG
 from harvester.cli.resuming import program
-from harvester.cli.run import CONFIG, PLAN_WAIT_S
+from harvester.cli.session import PLAN_WAIT_S
 from harvester.cli.status import opened
 from harvester.clock import SystemClock
 from harvester.config import load
 from harvester.errors import BusyError, ConfigError, VerificationError
 from harvester.flaws import Flaw, FlawKind
-from harvester.model import Harvest
+from harvester.model import Harvest, Job
 from harvester.report.flaws import Verified, flaw_lines, sentences, to_json
 from harvester.report.progress import reading_progress
 from harvester.report.quiet import quiet
 from harvester.settings import Settings
+from harvester.store.change_book import ChangeBook
+from harvester.store.change_files import change_flaws
 from harvester.store.database import Database
 from harvester.store.date_folder import strange_dates
 from harvester.store.entries import Entries
@@ -56,29 +59,34 @@ class Choice:
 
 @dataclass(slots=True)
 class Found:
-    """What was found so far: sums, flaws, the jobs to harvest again, and the harvests whose manifest is not true."""
+    """What was found so far: sums, flaws, the jobs to send back, and the dates whose manifest is not true.
+
+    `suspects` are by number of the job, as a file may be that of several; `mistold` are pairs of account and date.
+    """
 
     partitions: int = 0
     rows: int = 0
     bytes: int = 0
+    read_elsewhere: int = 0
     passed_over: int = 0
     flaws: list[Flaw] = field(default_factory=list)
-    suspects: list[Suspect] = field(default_factory=list)
-    mistold: list[Harvest] = field(default_factory=list)
+    suspects: dict[int, Suspect] = field(default_factory=dict)
+    mistold: set[tuple[str, dt.date]] = field(default_factory=set)
 
     def add(self, step: Step, harvest: Harvest) -> None:
         """Take in what one step came to."""
         self.partitions += step.partitions
         self.rows += step.rows
         self.bytes += step.bytes
+        self.read_elsewhere += step.read_elsewhere
         self.passed_over += step.passed_over
         if step.flaw is not None:
             self.flaws.append(step.flaw)
-        if step.suspect is not None:
-            self.suspects.append(step.suspect)
-        is_mistold = step.suspect is not None or (step.flaw is not None and step.flaw.kind in MANIFEST_KINDS)
-        if is_mistold and harvest not in self.mistold[-1:]:
-            self.mistold.append(harvest)
+            if step.flaw.kind in MANIFEST_KINDS:
+                self.mistold.add((harvest.account, harvest.date))
+        for suspect in step.suspects:
+            self.suspects[suspect.job.id] = suspect
+            self.mistold.add((suspect.job.account, suspect.job.date))
 
 
 @click.command(name="verify")
@@ -115,11 +123,12 @@ def command(
         partitions=found.partitions,
         rows=found.rows,
         bytes=found.bytes,
+        read_elsewhere=found.read_elsewhere,
         passed_over=found.passed_over,
         flaws=found.flaws,
         requeued=requeued,
         manifests=len(found.mistold) if is_repair else 0,
-        commands=list(_commands(found.suspects, config_path)) if requeued else [],
+        commands=list(_commands(found.suspects.values(), config_path)) if requeued else [],
         seconds=clock.now_s() - began_s,
     )
     _show(verified, is_json=is_json)
@@ -138,13 +147,18 @@ def verify(settings: Settings, database: Database, harvests: Sequence[Harvest], 
     def is_beside_a_run(harvest: Harvest) -> bool:
         return is_worked_on(database, harvest, runs_at_work(settings.state))
 
-    verification = Verification(entries, settings.output, RULES, is_beside_a_run)
-    total_bytes = sum(entries.totals(harvest)[1] for harvest in harvests)
+    has_all_dates = choice.date is None
+    verification = Verification(entries, settings.output, RULES, is_beside_a_run, has_all_dates=has_all_dates)
+    totals = map(entries.totals, harvests)
+    # Copies of carried files are read too, and not told apart here: the bar may stand at its end for a while.
+    total_bytes = sum(each.bytes_read if has_all_dates else each.bytes for each in totals)
     with reading_progress(sys.stderr, "verifying", total_bytes) as advance:
         for harvest in harvests:
             for step in verification.steps(harvest):
                 found.add(step, harvest)
                 advance(step.bytes)
+            if not is_beside_a_run(harvest):
+                found.flaws.extend(change_flaws(settings.output, ChangeBook(database), harvest))
     found.flaws.extend(strange_dates(settings.output, entries.harvests(), choice.has))
     return found
 
@@ -159,12 +173,13 @@ def repair(settings: Settings, database: Database, found: Found) -> int:
         BusyError: a run is at work on one of the harvests; nothing was changed.
     """
     with exclusive(settings.state, PLAN_WAIT_S):
-        _refuse_beside_a_run(settings, database, found.mistold)
-        requeued = requeue(database, found.suspects)
         ledger = Ledger(database, new_run_id())
+        mistold = [ledger.open_harvest(account, date) for account, date in sorted(found.mistold)]
+        _refuse_beside_a_run(settings, database, mistold)
+        requeued = requeue(database, found.suspects.values())
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        for harvest in found.mistold:
-            write_manifest(settings.output, ledger, ledger.open_harvest(harvest.account, harvest.date), now)
+        for harvest in mistold:
+            write_manifest(settings.output, ledger, harvest, now)
     return requeued
 
 
@@ -192,17 +207,33 @@ def _refuse_beside_a_run(settings: Settings, database: Database, harvests: Seque
             )
 
 
-def _commands(suspects: Sequence[Suspect], config_path: Path) -> Iterator[str]:
-    """Yield the commands that harvest the jobs again, one for each account and date."""
+def _commands(suspects: Iterable[Suspect], config_path: Path) -> Iterator[str]:
+    """Yield the commands that make the dates whole again: first those that harvest, then those that carry.
+
+    A set is harvested once, for the date on which it was read; the nightly run of each later date then carries it.
+    """
     config = () if config_path == Path(CONFIG) else ("--config", str(config_path))
-    for (account, date), group in groupby(suspects, key=lambda suspect: (suspect.job.account, suspect.job.date)):
-        jobs = [suspect.job for suspect in group]
-        keys = list(dict.fromkeys(job.campaign.key for job in jobs))
-        words = [program(), "run", *config, "--account", account, "--as-of", date.isoformat()]
-        if len(keys) <= CAMPAIGNS_NAMED_MAX:
-            words += [word for key in keys for word in ("--campaign", key)]
-            words += [word for action in dict.fromkeys(job.action for job in jobs) for word in ("--action", action)]
-        yield shlex.join(words)
+    ordered = sorted(suspects, key=lambda suspect: (suspect.is_carried, *_which(suspect)))
+    for (is_carried, account, date), group in groupby(ordered, key=lambda each: (each.is_carried, *_which(each))):
+        words = [*config, "--account", account, "--as-of", date.isoformat()]
+        if is_carried:
+            yield shlex.join([program(), "nightly", *words])
+        else:
+            yield shlex.join([program(), "run", *words, *_named([suspect.job for suspect in group])])
+
+
+def _which(suspect: Suspect) -> tuple[str, dt.date]:
+    return suspect.job.account, suspect.job.date
+
+
+def _named(jobs: Sequence[Job]) -> list[str]:
+    """Return the flags that choose these jobs; none where they are so many that it is the whole date."""
+    keys = list(dict.fromkeys(job.campaign.key for job in jobs))
+    if len(keys) > CAMPAIGNS_NAMED_MAX:
+        return []
+    actions = dict.fromkeys(job.action for job in jobs)
+    chosen = [("--campaign", key) for key in keys] + [("--action", action.value) for action in actions]
+    return list(chain.from_iterable(chosen))
 
 
 def _show(verified: Verified, *, is_json: bool) -> None:

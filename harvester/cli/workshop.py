@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum, auto
 from functools import partial
@@ -15,27 +15,35 @@ from typing import TypeVar
 
 from harvester.clock import Clock, SystemClock
 from harvester.engine.admission import Admission, Quota
+from harvester.engine.allowance import Allowance
 from harvester.engine.budget import Budget, BudgetRules
 from harvester.engine.caller import Caller, Weather
 from harvester.engine.counting import Counting, ReportDesk
+from harvester.engine.gate import Gate
 from harvester.engine.harvest import AccountHarvest
 from harvester.engine.ports import Offload
+from harvester.engine.refresh import FillRules, Interval, RefreshRules, Rules
 from harvester.engine.retry import Backoff
+from harvester.engine.shares import Share
+from harvester.engine.splitting import SplitDesk, Splitting
 from harvester.engine.stop import Stop
 from harvester.engine.tools import Pace, Tools
 from harvester.engine.writer import Writer
 from harvester.events import Emit, Event, LockoutOpened
-from harvester.model import Harvest, Job, Row
-from harvester.settings import AccountSettings, BudgetSettings, Settings
+from harvester.model import Action, Command, Harvest, Job, Order, Row
+from harvester.settings import AccountSettings, BudgetSettings, NightlySettings, Settings
 from harvester.store.boot import adopt_boot
 from harvester.store.calls import CallBook, Window
 from harvester.store.campaign_notes import CampaignNotes
+from harvester.store.carrier import Carrier
 from harvester.store.counters import CounterBook
 from harvester.store.database import Database
 from harvester.store.ledger import Ledger, new_run_id
 from harvester.store.lock import at_work, runs_at_work
 from harvester.store.partitions import Compression, Partitions
 from harvester.store.servers import Servers
+from harvester.store.snapshots import Snapshots
+from harvester.store.splits import Splits
 from harvester.zoho.auth import Credentials, Tokens, TokenSettings
 from harvester.zoho.client import ClientSettings, ZohoClient
 from harvester.zoho.contacts import RecordContext, contact_identity, lines
@@ -47,7 +55,10 @@ LEDGER_FILE = "ledger.sqlite"
 RECIPIENTS = "getcampaignrecipientsdata"
 CAMPAIGNS = "recentcampaigns"
 REPORTS = "campaignreports"
-ENDPOINTS = (RECIPIENTS, CAMPAIGNS, REPORTS)
+DETAILS = "getcampaigndetails"
+ENDPOINTS = (RECIPIENTS, CAMPAIGNS, REPORTS, DETAILS)
+SIDE_ENDPOINTS = (REPORTS, DETAILS)
+"""What they tell belongs to no job: their lockouts and outages end the asking there, and stop nothing else."""
 
 BACKOFF_BASE_SHARE = 1 / 300
 BACKOFF_CAP_SHARE = 1 / 5
@@ -66,6 +77,24 @@ class OnLockout(StrEnum):
 
     WAIT = auto()  #: sit it out, and go on
     EXIT = auto()  #: stop, and say when to come back
+
+
+@dataclass(frozen=True, slots=True)
+class Approach:
+    """How a run goes about it.
+
+    Attributes:
+        command: what it is for.
+        on_lockout: whether it sits a lockout out or leaves.
+        allowance: how many calls it may make to the recipients endpoint, over all its accounts.
+    """
+
+    command: Command = Command.RUN
+    on_lockout: OnLockout = OnLockout.WAIT
+    allowance: Allowance = field(default_factory=Allowance)
+
+
+PLAIN = Approach()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +197,7 @@ class AccountBench:
         store: what is on disk.
         tools: shared by the accounts.
         http: how hosts are reached.
-        on_lockout: whether to sit a lockout out or to leave.
+        approach: of the run.
 
     Attributes:
         lockout: the lockout that made this account leave, if one did.
@@ -182,12 +211,12 @@ class AccountBench:
         store: Store,
         tools: Tools,
         http: Transport,
-        on_lockout: OnLockout = OnLockout.WAIT,
+        approach: Approach = PLAIN,
     ) -> None:
         self.name = name
         self.settings = settings
         self.store = store
-        self._on_lockout = on_lockout
+        self._approach = approach
         self._emit = tools.emit
         self.lockout: LockoutOpened | None = None
         self.run_stop = tools.stop
@@ -198,10 +227,10 @@ class AccountBench:
         self.client = _client(name, settings, tools, http)
         # Made before any account runs: from then on the ledger belongs to the disk thread.
         self._callers = {endpoint: self._caller(endpoint, self._weather, tools) for endpoint in (RECIPIENTS, CAMPAIGNS)}
-        # The reports prove the harvest and are none of it: their lockout and their outages stop nothing else.
-        self._report_tools = replace(tools, stop=tools.stop.child())
-        weather = Weather(name, period_s * PATIENCE_SHARE, self.backoff, tools.clock, tools.rng, _unheard)
-        self._callers[REPORTS] = self._caller(REPORTS, weather, self._report_tools)
+        self._side_tools = {endpoint: replace(tools, stop=tools.stop.child()) for endpoint in SIDE_ENDPOINTS}
+        for endpoint, side_tools in self._side_tools.items():
+            weather = Weather(name, period_s * PATIENCE_SHARE, self.backoff, tools.clock, tools.rng, _unheard)
+            self._callers[endpoint] = self._caller(endpoint, weather, side_tools)
 
     def others(self) -> dict[str, str]:
         """Return the other runs that are at work on the state folder, each with its process."""
@@ -212,9 +241,9 @@ class AccountBench:
         if not isinstance(event, LockoutOpened):
             return
         reason = f"{event.endpoint} is locked until {event.until}"
-        if event.endpoint == REPORTS:
-            self._report_tools.stop.ask(reason)
-        elif self._on_lockout is OnLockout.EXIT:
+        if event.endpoint in self._side_tools:
+            self._side_tools[event.endpoint].stop.ask(reason)
+        elif self._approach.on_lockout is OnLockout.EXIT:
             self.lockout = event
             self.tools.stop.ask(reason)
 
@@ -225,12 +254,12 @@ class AccountBench:
     def _caller(self, endpoint: str, weather: Weather, tools: Tools) -> Caller:
         limits, harvest = self.settings.budget, self.settings.harvest
         quota = quota_of(self.settings)
-        rules = BudgetRules(
-            self.name, endpoint, quota, limits.lock_s, harvest.call_timeout_s, harvest.late_grace_s, limits.burst_per_s
-        )
-        book = CallBook(self.store.database, Window(self.name, endpoint, quota.memory_s), tools.clock)
+        share = Share(self._approach.command, self.settings.backfill.share)
+        times = (limits.lock_s, harvest.call_timeout_s, harvest.late_grace_s)
+        rules = BudgetRules(self.name, endpoint, quota, *times, limits.burst_per_s, share)
+        book = CallBook(self.store.database, Window(self.name, endpoint, quota.memory_s), tools.clock, share.command)
         budget = Budget(rules, book, tools.clock, tools.offload_disk, tools.emit, tools.stop)
-        return Caller(budget, weather, tools.stop)
+        return Caller(budget, weather, tools.stop, self._approach.allowance if endpoint == RECIPIENTS else None)
 
     def harvest(self, harvest: Harvest, offset_ms: int | None) -> AccountHarvest:
         """Return the harvest of one date, ready to run; `offset_ms` as in `RecordContext`."""
@@ -239,10 +268,34 @@ class AccountBench:
         records = ContactRecords(self.store.ledger.run_id, offset_ms, self.tools.clock)
         return AccountHarvest(harvest, pace, self.caller(RECIPIENTS), self.client, records, self.tools)
 
+    def splitting(self) -> Splitting:
+        """Return what asks for the test halves of A/B campaigns, ready to run."""
+        tools = self._side_tools[DETAILS]
+        desk = SplitDesk(self.name, self.caller(DETAILS), self.client, self.backoff, tools)
+        return Splitting(desk, Splits(self.store.database))
+
+    def reports(self) -> ReportDesk:
+        """Return how counters are asked for."""
+        return ReportDesk(self.caller(REPORTS), self.client, self.backoff, self._side_tools[REPORTS])
+
     def counting(self, harvest: Harvest) -> Counting:
         """Return what asks for the counters of one date, ready to run."""
-        desk = ReportDesk(self.caller(REPORTS), self.client, self.backoff, self._report_tools)
-        return Counting(harvest, desk, CounterBook(self.store.database, self.store.ledger.run_id))
+        book = CounterBook(self.store.database, self.store.ledger.run_id, is_ranking=self.is_ranking)
+        return Counting(harvest, self.reports(), book)
+
+    @property
+    def is_ranking(self) -> bool:
+        """Whether the campaigns with most recipients come first."""
+        return self._approach.command is Command.BACKFILL and self.settings.backfill.order is Order.LARGEST
+
+    def gate(self, counting: Counting | None) -> Gate | None:
+        """Return what settles which jobs are harvested at all; None for a run that harvests all of them."""
+        rules = rules_of(self._approach.command, self.settings.nightly)
+        if rules is None:
+            return None
+        carrier = Carrier(self.settings.output, self.store.parts, self.settings.nightly.carry)
+        snapshots = Snapshots(self.store.database, self.store.ledger.run_id, carrier)
+        return Gate(rules, snapshots, counting, self.tools)
 
 
 def _unheard(_: Event) -> None:
@@ -250,19 +303,45 @@ def _unheard(_: Event) -> None:
 
 
 def _client(name: str, settings: Settings, tools: Tools, http: Transport) -> ZohoClient:
-    account = settings.accounts[name]
-    api_url, accounts_url = hosts(account)
-    credentials = Credentials(
-        account.client_id, account.client_secret.get_secret_value(), account.refresh_token.get_secret_value()
-    )
-    call_timeout_s = settings.harvest.call_timeout_s
-    throttle_s = settings.budget.period_s * TOKEN_THROTTLE_SHARE
-    token_settings = TokenSettings(name, accounts_url, settings.state, call_timeout_s, throttle_s)
-    tokens = Tokens(http, credentials, token_settings, tools.clock)
+    account, call_timeout_s = settings.accounts[name], settings.harvest.call_timeout_s
+    api_url, _ = hosts(account)
+    tokens = Tokens(http, credentials_of(account), token_settings_of(name, settings), tools.clock)
     signs = lockout_signs(settings.budget)
     harvest = settings.harvest
     client_settings = ClientSettings(api_url, harvest.response_format, call_timeout_s, signs, harvest.timeline)
     return ZohoClient(http, tokens, client_settings, tools.offload)
+
+
+def credentials_of(account: AccountSettings) -> Credentials:
+    """Return the secrets of an account, as the token endpoint takes them."""
+    return Credentials(
+        account.client_id, account.client_secret.get_secret_value(), account.refresh_token.get_secret_value()
+    )
+
+
+def token_settings_of(name: str, settings: Settings) -> TokenSettings:
+    """Return where and how an account asks for its tokens."""
+    _, accounts_url = hosts(settings.accounts[name])
+    throttle_s = settings.budget.period_s * TOKEN_THROTTLE_SHARE
+    return TokenSettings(name, accounts_url, settings.state, settings.harvest.call_timeout_s, throttle_s)
+
+
+def rules_of(command: Command, nightly: NightlySettings) -> Rules | None:
+    """Return by which rules a command settles which sets are read; None where it reads all of them."""
+    match command:
+        case Command.RUN:
+            return None
+        case Command.BACKFILL:
+            return FillRules()
+        case Command.NIGHTLY:
+            return refresh_rules(nightly)
+
+
+def refresh_rules(nightly: NightlySettings) -> RefreshRules:
+    """Return by which rules a nightly run settles which sets are read."""
+    ages = {action: nightly.refresh_of.get(action, nightly.refresh) for action in Action}
+    intervals = {action: [Interval(age.to_day, age.every_days) for age in each] for action, each in ages.items()}
+    return RefreshRules(intervals, nightly.full_refresh_days)
 
 
 def lockout_signs(budget: BudgetSettings) -> LockoutSigns:

@@ -6,7 +6,7 @@ aiolimiter, which this module alone knows: its bucket refills while it bursts, s
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -16,7 +16,9 @@ from harvester.clock import Clock
 from harvester.engine import lockout as breaker
 from harvester.engine.admission import Quota, free_calls, next_start_s
 from harvester.engine.ports import Calls, Offload
+from harvester.engine.shares import Share, demand_until_s, shared_start_s
 from harvester.engine.stop import PAUSE_MIN_S, Stop
+from harvester.errors import HarvestError
 from harvester.events import BudgetHeld, BudgetUsed, Emit, LockoutClosed, LockoutOpened
 from harvester.leases import Lease, Lockout, LockoutRecord, Slot, Standing
 from harvester.model import Failure, FailureKind
@@ -43,6 +45,7 @@ class BudgetRules:
         call_timeout_s: how long a call may take, from its start.
         late_grace_s: how much later than that a call given up may still reach the server.
         burst_per_s: calls started in one second at most, so that a burst is no hail.
+        share: what it may hold of that while others want it as well.
     """
 
     account: str
@@ -52,6 +55,12 @@ class BudgetRules:
     call_timeout_s: float
     late_grace_s: float
     burst_per_s: float
+    share: Share = field(default_factory=Share)
+
+    @property
+    def look_s(self) -> float:
+        """How long one that waits goes without a look at what others have done, at most, in seconds."""
+        return self.quota.period_s * LOOK_AGAIN_SHARE
 
     @property
     def hold_s(self) -> float:
@@ -59,16 +68,17 @@ class BudgetRules:
         return self.call_timeout_s + self.late_grace_s
 
     def slot(self, standing: Standing) -> Slot:
-        """Return when the next call may start, by lockout and window, and the lockout as that leaves it."""
+        """Return when the next call may start, by lockout, window and share, and the lockout as that leaves it."""
         state = breaker.aged(standing, self.lock_s)
         opens_s = breaker.opens_s(state, standing, self.quota.window_s / self.quota.tokens)
         if opens_s > standing.now_s:
             return Slot(opens_s, state)
-        start_s = next_start_s(self.quota, standing.stamps, standing.now_s)
-        if start_s > standing.now_s:
-            return Slot(start_s, state)
         after = breaker.probing(state, standing.now_s + self.hold_s)
-        return Slot(start_s, after, is_probe=after != state)
+        is_probe = after != state
+        start_s = next_start_s(self.quota, standing.stamps, standing.now_s)
+        if not is_probe:  # that one finds the way for both sides
+            start_s = max(start_s, shared_start_s(self.share, self.quota, standing))
+        return Slot(start_s, after, is_probe) if start_s <= standing.now_s else Slot(start_s, state)
 
     def lockout_after(self, standing: Standing, lease: Lease, failure: Failure | None) -> Lockout:
         """Return the lockout as the end of a call leaves it."""
@@ -100,6 +110,7 @@ class Budget:
         self._emit = emit
         self._stop = stop
         self._turn = asyncio.Lock()
+        self._waiting_callers = 0  # the one whose turn it is among them
         self._changed = asyncio.Event()
         stop.listen(self._changed.set)
         self._smoother = AsyncLimiter(max(1.0, rules.burst_per_s), max(1.0, 1 / rules.burst_per_s))
@@ -114,19 +125,30 @@ class Budget:
 
         The lease must be given to `settle` when the outcome is seen; one that never is weighs as a call given up.
         """
-        async with self._turn:
-            while not self._stop.is_asked:
-                self._changed.clear()
-                await self._smoother.acquire()
-                grant = await self._ask(job_id)
-                if isinstance(grant, float):
-                    await self._wait_until(grant)
-                elif self._locked_answers:
-                    await asyncio.shield(self._offload(partial(self._calls.cancel, grant)))
-                    await self._changed.wait()
-                else:
-                    self._emit(BudgetUsed(self._rules.account, self._rules.endpoint, max(0, self._free_calls - 1)))
-                    return grant
+        self._waiting_callers += 1
+        try:
+            async with self._turn:
+                lease = await self._granted(job_id)
+        finally:
+            self._waiting_callers -= 1
+        if lease is None and not self._waiting_callers:
+            with suppress(HarvestError):  # a demand that stays fades by itself
+                await self._offload(self._calls.release_demand)
+        return lease
+
+    async def _granted(self, job_id: int | None) -> Lease | None:
+        while not self._stop.is_asked:
+            self._changed.clear()
+            await self._smoother.acquire()
+            grant = await self._ask(job_id)
+            if isinstance(grant, float):
+                await self._wait_until(grant)
+            elif self._locked_answers:
+                await asyncio.shield(self._offload(partial(self._calls.cancel, grant)))
+                await self._changed.wait()
+            else:
+                self._emit(BudgetUsed(self._rules.account, self._rules.endpoint, max(0, self._free_calls - 1)))
+                return grant
         return None
 
     async def settle(self, lease: Lease, failure: Failure | None, code: str) -> None:
@@ -184,7 +206,8 @@ class Budget:
         self._free_calls = free_calls(self._rules.quota, standing.stamps, standing.now_s)
         slot = self._rules.slot(standing)
         self._seen = slot.lockout
-        return slot
+        is_waiting = slot.start_s > standing.now_s or self._waiting_callers > 1
+        return replace(slot, demand_until_s=demand_until_s(standing, self._rules.look_s, is_waiting=is_waiting))
 
     async def _wait_until(self, moment_s: float) -> None:
         """Wait for a slot, but no longer than until the run stops, an outcome changes things, or it is time to look."""
@@ -195,8 +218,7 @@ class Budget:
             self._told_start_s = moment_s
             self._emit(BudgetHeld(self._rules.account, self._rules.endpoint, wait_s))
         with suppress(TimeoutError):
-            look_s = min(wait_s, self._rules.quota.period_s * LOOK_AGAIN_SHARE)
-            async with asyncio.timeout(max(look_s, PAUSE_MIN_S)):
+            async with asyncio.timeout(max(min(wait_s, self._rules.look_s), PAUSE_MIN_S)):
                 await self._changed.wait()
 
     def _tell(self, lockout: Lockout) -> None:

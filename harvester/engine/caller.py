@@ -7,6 +7,7 @@ from random import Random
 from typing import TypeVar
 
 from harvester.clock import Clock
+from harvester.engine.allowance import Allowance
 from harvester.engine.budget import Budget
 from harvester.engine.framing import FramedPage
 from harvester.engine.outage import Outage
@@ -15,6 +16,7 @@ from harvester.engine.stop import Stop
 from harvester.engine.suspicion import Suspicion
 from harvester.errors import StoppedError
 from harvester.events import BudgetHeld, Emit, OutageClosed, OutageOpened
+from harvester.leases import Lease
 from harvester.model import Failure, FailureKind, Job, Page
 
 Answer = TypeVar("Answer")
@@ -107,10 +109,12 @@ class Caller:
         budget: grants the slots.
         weather: shared by the account's endpoints.
         stop: asked when no call may start any more.
+        allowance: how many calls the run may make here; any number if left out.
     """
 
-    def __init__(self, budget: Budget, weather: Weather, stop: Stop) -> None:
+    def __init__(self, budget: Budget, weather: Weather, stop: Stop, allowance: Allowance | None = None) -> None:
         self._budget = budget
+        self._allowance = allowance or Allowance()
         self._weather = weather
         self._stop = stop
         self._suspicion = Suspicion()
@@ -138,10 +142,10 @@ class Caller:
         return await self._send(send, job)
 
     async def _send(self, send: Callable[[], Awaitable[Answer | Failure]], job: Job | None) -> Answer | Failure | None:
-        lease = await self._budget.lease(job.id if job else None)
+        lease = await self._lease(job)
         if lease is None:
             return None
-        answer = self._judged(await send(), job.campaign.key if job else "", is_probe=lease.is_probe)
+        answer = self._judged(await self._sent(send), job.campaign.key if job else "", is_probe=lease.is_probe)
         failure = answer if isinstance(answer, Failure) else None
         await self._budget.settle(lease, failure, _code(answer))
         self._weather.note(failure)
@@ -150,6 +154,28 @@ class Caller:
                 f"Every call is refused in the same way ({failure.message}), also after two pauses.",
                 "If this is how a lockout reads, name it in budget.lockout_codes or lockout_pattern.",
             )
+        return answer
+
+    async def _lease(self, job: Job | None) -> Lease | None:
+        """Wait for a place and a slot; whoever gets no slot gives the place back."""
+        if not await self._allowance.take():
+            return None
+        lease = None
+        try:
+            lease = await self._budget.lease(job.id if job else None)
+        finally:
+            if lease is None:
+                self._allowance.settle(is_used=False)
+        return lease
+
+    async def _sent(self, send: Callable[[], Awaitable[Answer | Failure]]) -> Answer | Failure:
+        """Send, and use up the place unless no byte left."""
+        is_used = True
+        try:
+            answer = await send()
+            is_used = not isinstance(answer, Failure) or answer.is_sent
+        finally:
+            self._allowance.settle(is_used=is_used)
         return answer
 
     def _judged(self, answer: Answer | Failure, campaign_key: str, *, is_probe: bool) -> Answer | Failure:

@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter, deque
 from dataclasses import dataclass
 from functools import partial
+from weakref import WeakValueDictionary
 
 from harvester.engine.asking import Refusal, answer_to
 from harvester.engine.caller import Caller
@@ -16,7 +17,7 @@ from harvester.engine.retry import Backoff, Scope
 from harvester.engine.tools import Tools
 from harvester.errors import ConfigError, CredentialsError, StoppedError
 from harvester.events import CountersMissing, CountersRead
-from harvester.model import Harvest
+from harvester.model import Harvest, Job
 
 ASKERS = 4
 """Calls under way at once. A harvest costs up to nine calls for each one of these, so few keep ahead of it."""
@@ -62,6 +63,7 @@ class Counting:
         self._waiting: deque[tuple[int, str]] = deque()
         self._last_id = 0
         self._refill = asyncio.Lock()
+        self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._counted = 0
         self._refused: Counter[str] = Counter()
         self._last_refusal = ""
@@ -73,12 +75,18 @@ class Counting:
         Raises:
             DiskError: the disk refused; in an ExceptionGroup. Nothing else ends a harvest from here.
         """
-        try:
-            async with asyncio.TaskGroup() as group:
-                for number in range(ASKERS):
-                    group.create_task(self._work(), name=f"{self._harvest.account}-asker-{number}")
-        except* (StoppedError, CredentialsError, ConfigError) as troubles:
-            self._ended_by = str(troubles.exceptions[0])
+        async with asyncio.TaskGroup() as group:
+            for number in range(ASKERS):
+                group.create_task(self._work(), name=f"{self._harvest.account}-asker-{number}")
+        await self.tell()
+
+    async def count_for(self, job: Job) -> None:
+        """See that the counters of a job's campaign were asked for, once for a date, unless the endpoint is shut."""
+        campaign_id = await self._tools.offload_disk(partial(self._notes.campaign_id, job))
+        await self._count(campaign_id, job.campaign.key)
+
+    async def tell(self) -> None:
+        """Tell how many campaigns were counted, and why others were not."""
         missing = await self._tools.offload_disk(partial(self._notes.missing, self._harvest))
         if self._counted:
             self._tools.emit(CountersRead(self._harvest.account, self._counted))
@@ -87,8 +95,12 @@ class Counting:
             self._tools.emit(CountersMissing(self._harvest.account, missing, reason))
 
     async def _work(self) -> None:
-        while not (self._ended_by or self._tools.stop.is_asked) and (campaign := await self._take()) is not None:
+        while not self._is_over and (campaign := await self._take()) is not None:
             await self._count(*campaign)
+
+    @property
+    def _is_over(self) -> bool:
+        return bool(self._ended_by) or self._tools.stop.is_asked
 
     async def _take(self) -> tuple[int, str] | None:
         """Return the next campaign to ask about: its number in the ledger and its key; None after the last."""
@@ -103,9 +115,20 @@ class Counting:
             return campaign
 
     async def _count(self, campaign_id: int, campaign_key: str) -> None:
+        """Ask about a campaign; whoever comes meanwhile waits, and finds it answered."""
+        async with self._turns.setdefault(campaign_id, asyncio.Lock()):
+            is_open = await self._tools.offload_disk(partial(self._notes.is_uncounted, self._harvest, campaign_id))
+            if is_open and not self._is_over:
+                await self._ask(campaign_id, campaign_key)
+
+    async def _ask(self, campaign_id: int, campaign_key: str) -> None:
         desk = self._desk
         ask = partial(desk.reports.counters, campaign_key)
-        answer = await answer_to(ask, desk.caller, desk.backoff, self._tools)
+        try:
+            answer = await answer_to(ask, desk.caller, desk.backoff, self._tools)
+        except (StoppedError, CredentialsError, ConfigError) as trouble:
+            self._ended_by = str(trouble)
+            return
         if isinstance(answer, Refusal):
             code = answer.failure.signature
             await self._tools.offload_disk(partial(self._notes.note_refusal, self._harvest, campaign_id, code))

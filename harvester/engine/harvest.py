@@ -13,6 +13,7 @@ from typing import TypeVar
 from harvester.engine.caller import Caller
 from harvester.engine.errand import Desk, Errand, PutOff, Refused
 from harvester.engine.framing import Framing
+from harvester.engine.gate import Gate
 from harvester.engine.lessons import Lessons
 from harvester.engine.ports import Recipients, Records
 from harvester.engine.retry import Scope
@@ -43,6 +44,7 @@ class AccountHarvest:
         self._harvest = harvest
         self._concurrency = pace.concurrency
         self._tools = tools
+        self._gate: Gate | None = None
         self._desk = Desk(
             caller=caller,
             recipients=recipients,
@@ -57,8 +59,11 @@ class AccountHarvest:
         self._in_hand = 0
         self._wake = asyncio.Event()
 
-    async def run(self) -> None:
+    async def run(self, gate: Gate | None = None) -> None:
         """Harvest until no job is pending or the run is asked to stop.
+
+        Args:
+            gate: settles whether a job is harvested at all; None where all of them are.
 
         Raises:
             CredentialsError: a person must act; what is committed stays.
@@ -66,6 +71,7 @@ class AccountHarvest:
             StoppedError: the server could not be reached for too long.
             All in an ExceptionGroup.
         """
+        self._gate = gate
         await self._desk.lessons.recall()
         self._tools.stop.listen(self._wake.set)
         async with asyncio.TaskGroup() as group:
@@ -134,6 +140,9 @@ class AccountHarvest:
     async def _harvest_job(self, claimed: ClaimedJob) -> None:
         """Carry a job to its end, or until it must wait, and let its campaign's other jobs know."""
         job = claimed.job
+        if self._gate is not None and not await self._gate.lets_pass(claimed):
+            self._answered(job)
+            return
         match await Errand(claimed, self._desk, partial(self._answered, job)).carry_out():
             case PutOff():
                 self._schedule.scout_left(job)

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from harvester.leases import Lease, Lockout, LockoutRecord, Slot, Standing
+from harvester.listing import CampaignPage, Split
 from harvester.model import (
-    CampaignPage,
     ClaimedJob,
     Contents,
     Counters,
@@ -21,6 +21,7 @@ from harvester.model import (
     Row,
     StoredPage,
 )
+from harvester.snapshot import Candidate, Snapshot
 
 T = TypeVar("T")
 
@@ -44,6 +45,13 @@ class CampaignListing(Protocol):
 
     async def campaign_page(self, from_index: int) -> CampaignPage | Failure:
         """Ask once for the campaigns from the 1-based `from_index` on."""
+
+
+class CampaignDetails(Protocol):
+    """The endpoint that tells a campaign's details: each request is exactly one call on the wire."""
+
+    async def split(self, campaign_key: str) -> Split | Failure:
+        """Ask once for the test halves of an A/B campaign."""
 
 
 class Reports(Protocol):
@@ -108,9 +116,31 @@ class CounterNotes(Protocol):
     """The counters of a harvest's campaigns, as they were told."""
 
     def uncounted(self, harvest: Harvest, after_id: int, limit: int) -> list[tuple[int, str]]: ...
+    def campaign_id(self, job: Job) -> int: ...
+    def is_uncounted(self, harvest: Harvest, campaign_id: int) -> bool: ...
     def missing(self, harvest: Harvest) -> int: ...
     def note(self, harvest: Harvest, campaign_id: int, counters: Counters) -> None: ...
     def note_refusal(self, harvest: Harvest, campaign_id: int, code: str) -> None: ...
+
+
+class Standings(Protocol):
+    """How the sets of an account stood when they were last read whole."""
+
+    def candidates(self, harvest: Harvest, after_id: int) -> list[Candidate]: ...
+    def of(self, job: Job) -> Snapshot | None: ...
+    def counter_rows(self, job: Job) -> int | None: ...
+    def is_known(self, job: Job) -> bool: ...
+    def note_due(self, job: Job, reason: str) -> None: ...
+    def note_all_due(self, harvest: Harvest, reason: str) -> None: ...
+
+    def carry(self, jobs: Sequence[tuple[Job, Snapshot, dt.date]]) -> int:
+        """Let jobs stand as their snapshots do, known to on these dates; return of how many the files are there."""
+
+
+class SplitNotes(Protocol):
+    """The test halves of an account's A/B campaigns, as they were told."""
+
+    def note(self, account: str, campaign_key: str, split: Split) -> None: ...
 
 
 class Parts(Protocol):
@@ -135,4 +165,5 @@ class Calls(Protocol):
         self, lease: Lease, code: str, turn: Callable[[Standing], Lockout], late_s: float | None = None
     ) -> Lockout: ...
     def cancel(self, lease: Lease, turn: Callable[[Standing], Lockout] | None = None) -> Lockout: ...
+    def release_demand(self) -> None: ...
     def record(self, record: LockoutRecord) -> None: ...

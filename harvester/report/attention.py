@@ -3,6 +3,9 @@
 from dataclasses import dataclass, replace
 
 from harvester.events import (
+    CampaignsUnsteady,
+    ChangesLeftOut,
+    ChildrenMissing,
     CounterMisfits,
     CountersMissing,
     DrainStarted,
@@ -12,6 +15,7 @@ from harvester.events import (
     JobsDoubted,
     LockoutClosed,
     LockoutOpened,
+    OffsetsDiffer,
     OutageClosed,
     OutageOpened,
 )
@@ -76,8 +80,26 @@ def _notice(event: Event) -> Notice | None:
         case CounterMisfits():
             sets = f"{counted(event.jobs, 'set')} {event.direction}"
             topic, sentence = f"misfit {event.action}", f"the counter of {event.action} does not fit: {sets}"
+        case ChangesLeftOut():
+            topic, sentence = "changes", f"not compared: {event.reason}"
         case DrainStarted():
             topic, sentence = "drain", f"stopping: {event.reason}; calls under way are finished and stored"
+        case _:
+            return _listing_notice(event)
+    return Notice(event.account, topic, sentence)
+
+
+def _listing_notice(event: Event) -> Notice | None:
+    """Return what there is to know of the listing of campaigns."""
+    match event:
+        case CampaignsUnsteady():
+            topic, sentence = "listing", f"the listing of campaigns may lack some: {event.reason}"
+        case ChildrenMissing():
+            campaigns = counted(event.campaigns, "A/B campaign")
+            topic, sentence = "children", f"the test halves of {campaigns} stay unknown: {event.reason}"
+        case OffsetsDiffer():
+            others = counted(event.campaigns, "new campaign")
+            topic, sentence = "offset", f"the offset of sent_time is not the same for all: {others} show another one"
         case _:
             return None
     return Notice(event.account, topic, sentence)

@@ -74,6 +74,9 @@ class Explanation:
         parent_campaign_key: the A/B campaign that it is a test half of.
         action: its action.
         state: of `JobState`.
+        because: why its set was read, or why it was carried and not read; None where nobody settled that.
+        carried_from: the harvest date, ISO, on which its set was read instead; None if it was on its own.
+        next_look: the first date, ISO, on which a nightly run looks at the set again; None if none will.
         finished_at: when its partition was published, ISO 8601; None if there is none.
         run_id: of the run that last took it up.
         path: of the partition, below the output folder.
@@ -103,6 +106,9 @@ class Explanation:
     parent_campaign_key: str | None
     action: str
     state: str
+    because: str | None
+    carried_from: str | None
+    next_look: str | None
     finished_at: str | None
     run_id: str | None
     path: str | None
@@ -214,6 +220,7 @@ def _bars(pages: Sequence[ExplainedPage]) -> Text:
 def _facts(explanation: Explanation) -> list[Fact]:
     facts: list[Fact] = [
         ("state", [f"{explanation.state}: {_why(explanation)}"]),
+        ("because", [explanation.because] if explanation.because else []),
         ("when", _when(explanation)),
         ("file", _file(explanation)),
         ("end", [f"proven by {explanation.ending}"] if explanation.ending else []),
@@ -231,6 +238,8 @@ def _why(explanation: Explanation) -> str:
     match explanation.state:
         case JobState.DONE:
             return "its last page was proven last, and its partition is published"
+        case JobState.CARRIED:
+            return f"not asked for; its set stands as it was read on {explanation.carried_from}"
         case JobState.PARTIAL:
             return "published, but for rows that could not be read and lie in quarantine"
         case JobState.RUNNING:
@@ -239,12 +248,15 @@ def _why(explanation: Explanation) -> str:
             stored = f"{counted(len(explanation.pages), 'page')} stored"
             return f"it waits for its next attempt, {stored}: {given}" if given else f"not harvested yet, {stored}"
         case _:
-            return given or "no reason was given"
+            answered = f"; so it was answered on {explanation.carried_from}" if explanation.carried_from else ""
+            return (given or "no reason was given") + answered
 
 
 def _when(explanation: Explanation) -> list[str]:
     published = [f"published {explanation.finished_at}"] if explanation.finished_at else []
-    return [*published, *([f"last taken up by run {explanation.run_id}"] if explanation.run_id else [])]
+    run = [f"last taken up by run {explanation.run_id}"] if explanation.run_id else []
+    look = [f"a nightly run looks at it again on {explanation.next_look}"] if explanation.next_look else []
+    return [*published, *run, *look]
 
 
 def _file(explanation: Explanation) -> list[str]:

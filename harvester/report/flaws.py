@@ -1,5 +1,6 @@
 """What a verification came to: a line for each flaw, a last line for all of it, JSON for machines (pure)."""
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -9,6 +10,8 @@ import orjson
 from harvester.flaws import Flaw
 from harvester.report.figures import counted, duration, size
 from harvester.report.printable import printable, printable_tree
+
+DAY = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class Verified:
         partitions: that were read, with the rows and bytes that they should have.
         rows: likewise.
         bytes: likewise.
+        read_elsewhere: partitions of further dates that are files among these: each file is read once.
         passed_over: jobs and dates left alone, because a run is not done with them.
         flaws: what is wrong.
         requeued: jobs that were sent back to be harvested again.
@@ -34,6 +38,7 @@ class Verified:
     partitions: int
     rows: int
     bytes: int
+    read_elsewhere: int
     passed_over: int
     flaws: Sequence[Flaw]
     requeued: int
@@ -43,18 +48,33 @@ class Verified:
 
 
 def flaw_lines(flaws: Sequence[Flaw]) -> list[str]:
-    """Return a line for each flaw: where, what is wrong, what to do."""
-    return [printable(f"{flaw.path}: {flaw.what}. {flaw.remedy}") for flaw in flaws]
+    """Return a line for each flaw: where, what is wrong, which other dates have the file, what to do."""
+    return [printable(f"{flaw.path}: {flaw.what}{_shared(flaw.dates)}. {flaw.remedy}") for flaw in flaws]
+
+
+def spans(dates: Sequence[str]) -> list[str]:
+    """Return ISO dates, ascending, with those that follow each other day by day told as one span."""
+    days = list(map(dt.date.fromisoformat, dates))
+    known = set(days)
+    firsts = [day for day in days if day - DAY not in known]
+    lasts = [day for day in days if day + DAY not in known]
+    return [f"{first}" if first == last else f"{first} to {last}" for first, last in zip(firsts, lasts, strict=True)]
+
+
+def _shared(dates: Sequence[str]) -> str:
+    return f"; also the partition of {', '.join(spans(dates))}" if dates else ""
 
 
 def sentences(verified: Verified) -> list[str]:
     """Return the lines for stderr; the last one says what came of it, and what to type next."""
     counts = Counter(flaw.kind for flaw in verified.flaws)
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in counts.most_common())
+    shared = f", {verified.read_elsewhere:,} more carried in these files" if verified.read_elsewhere else ""
     passed = f", {verified.passed_over:,} passed over (not harvested yet)" if verified.passed_over else ""
     what = (
         f"{counted(verified.partitions, 'partition')} of {counted(verified.harvests, 'harvest')},"
-        f" {counted(verified.rows, 'row')} ({size(verified.bytes)}), read in {duration(verified.seconds)}{passed}"
+        f" {counted(verified.rows, 'row')} ({size(verified.bytes)}), read in {duration(verified.seconds)}"
+        f"{shared}{passed}"
     )
     if not verified.flaws:
         return [f"verified: {what}; nothing is wrong"]

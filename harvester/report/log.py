@@ -11,12 +11,17 @@ import structlog
 
 from harvester.events import (
     BudgetUsed,
+    CampaignsUnsteady,
+    ChangesLeftOut,
+    ChildrenMissing,
     CounterMisfits,
     CountersMissing,
     Event,
+    JobCarried,
     JobFailed,
     JobsDoubted,
     LockoutOpened,
+    OffsetsDiffer,
     OutageOpened,
     PageStored,
     PartitionsMissing,
@@ -29,11 +34,16 @@ LEVELS: Mapping[type[Event], int] = {
     LockoutOpened: logging.WARNING,
     OutageOpened: logging.WARNING,
     PartitionsMissing: logging.WARNING,
+    CampaignsUnsteady: logging.WARNING,
+    ChildrenMissing: logging.WARNING,
+    OffsetsDiffer: logging.WARNING,
     CountersMissing: logging.WARNING,
     CounterMisfits: logging.WARNING,
     JobsDoubted: logging.WARNING,
+    ChangesLeftOut: logging.WARNING,
     PageStored: logging.DEBUG,  # one line per call: a full night would write some 100,000
     BudgetUsed: logging.DEBUG,  # likewise
+    JobCarried: logging.DEBUG,  # one for each job of a quiet night, and nothing has happened
 }
 """What a person should see, and what only a search for a fault needs; all other events are INFO."""
 

@@ -18,6 +18,7 @@ class Topic(StrEnum):
     SHORT = auto()  #: jobs with fewer rows than were counted
     MISFIT = auto()  #: a counter that cannot count what a set lists
     LAW = auto()  #: contacts that are in two sets, or in one alone, against the sense of the words
+    CHILDREN = auto()  #: A/B campaigns whose test halves are not known
     UNCHECKED = auto()  #: campaigns whose sets were not held against each other
 
 
@@ -79,6 +80,12 @@ def broken_law(law: str, campaigns: int, contacts: int) -> Remark:
     """Tell of a law of the sets that contacts of some campaigns break."""
     who = f"{counted(contacts, 'contact')} of {counted(campaigns, 'campaign')}"
     return Remark(Topic.LAW, f"not {law}: {who}; sets are read one after another")
+
+
+def children_missing(campaigns: int) -> Remark:
+    """Tell of A/B campaigns in the listing whose test halves are not known."""
+    sentence = f"{counted(campaigns, 'A/B campaign')} whose test halves are not known: the recipients of the test are missing"
+    return Remark(Topic.CHILDREN, sentence)
 
 
 def unchecked(campaigns: int) -> Remark:

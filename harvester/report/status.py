@@ -4,29 +4,28 @@ from dataclasses import asdict, dataclass, field
 from typing import TextIO
 
 import orjson
-from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from harvester.model import JobState
-from harvester.report.figures import clock_time, countdown, counted, short_key, size
-from harvester.report.printable import printable, printable_tree
+from harvester.report.figures import clock_time, countdown, short_key, size
+from harvester.report.printable import printable_tree
 from harvester.report.quiet import quiet
+from harvester.report.sheets import Sheet, cells, drawn, sheet_lines
 from harvester.report.summary import Problem
-
-TABLE_ROWS_MAX = 50
-"""Failed and waiting jobs listed on a terminal; the plain lines and the JSON hold all."""
 
 _COLUMNS_OF_STATES = {
     "open": (JobState.PENDING, JobState.RUNNING),
     "done": (JobState.DONE,),
+    "carried": (JobState.CARRIED,),
     "partial": (JobState.PARTIAL,),
     "skipped": (JobState.SKIPPED,),
     "failed": (JobState.FAILED,),
 }
-"""Pending and running are one column, as in the live view: 80 columns have no room for both; `partial`, which is rare,
-is shown where there is any."""
+"""Pending and running are one column, as in the live view: 80 columns have no room for both."""
+
+_COLUMNS_WHERE_ANY = frozenset({"carried", "partial", "skipped"})
+"""Many accounts never have any of these, and 80 columns have no room for noughts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,8 @@ class Waiting:
 class HarvestStatus:
     """One account and date as the ledger has it.
 
-    `jobs` per state of `JobState`, rows and bytes of what is done, `verdicts` as in `AccountSummary`.
+    `jobs` per state of `JobState`, rows and bytes of the snapshot (done and carried), `verdicts` as in
+    `AccountSummary`.
     """
 
     account: str
@@ -93,16 +93,6 @@ class Status:
     lockouts: tuple[LockoutStatus, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Sheet:
-    """A table before it is drawn: cells are text, columns named in `right` hold numbers."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    right: frozenset[str] = frozenset()
-
-
 def write(stream: TextIO, status: Status) -> None:
     """Write the status to `stream`: tables on a terminal, else `lines`; a stream that breaks is left."""
     out = quiet(stream)
@@ -115,17 +105,12 @@ def write(stream: TextIO, status: Status) -> None:
 def tables(status: Status) -> RenderableType:
     """Return the status as rich tables, long ones cut at `TABLE_ROWS_MAX` rows."""
     sheets = _sheets(status)
-    return Group(*map(_table, sheets)) if sheets else Text("nothing was harvested yet")
+    return Group(*map(drawn, sheets)) if sheets else Text("nothing was harvested yet")
 
 
 def lines(status: Status) -> list[str]:
     """Return the status as lines of tab-separated cells: a heading for each table, its columns, its rows."""
-    sheets = _sheets(status)
-    if not sheets:
-        return ["nothing was harvested yet"]
-    return [
-        line for sheet in sheets for line in (f"# {sheet.title}", "\t".join(sheet.columns), *map("\t".join, sheet.rows))
-    ]
+    return sheet_lines(_sheets(status)) or ["nothing was harvested yet"]
 
 
 def to_json(status: Status) -> bytes:
@@ -133,7 +118,7 @@ def to_json(status: Status) -> bytes:
     return orjson.dumps(printable_tree(asdict(status)), option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _sheets(status: Status) -> list[_Sheet]:
+def _sheets(status: Status) -> list[Sheet]:
     sheets = (
         _harvests(status),
         _proofs(status),
@@ -145,11 +130,15 @@ def _sheets(status: Status) -> list[_Sheet]:
     return [sheet for sheet in sheets if sheet.rows]
 
 
-def _harvests(status: Status) -> _Sheet:
-    is_partial = any(each.jobs.get(JobState.PARTIAL) for each in status.harvests)
-    columns = {name: states for name, states in _COLUMNS_OF_STATES.items() if name != "partial" or is_partial}
+def _harvests(status: Status) -> Sheet:
+    present = {state for each in status.harvests for state, number in each.jobs.items() if number}
+    columns = {
+        name: states
+        for name, states in _COLUMNS_OF_STATES.items()
+        if name not in _COLUMNS_WHERE_ANY or not present.isdisjoint(states)
+    }
     rows = tuple(
-        _cells(
+        cells(
             each.account,
             each.date,
             *(f"{sum(each.jobs.get(state, 0) for state in states):,}" for states in columns.values()),
@@ -160,25 +149,25 @@ def _harvests(status: Status) -> _Sheet:
         for each in status.harvests
     )
     numbers = (*columns, "rows", "size", "calls")
-    return _Sheet("harvests", ("account", "date", *numbers), rows, frozenset(numbers))
+    return Sheet("harvests", ("account", "date", *numbers), rows, frozenset(numbers))
 
 
-def _proofs(status: Status) -> _Sheet:
+def _proofs(status: Status) -> Sheet:
     judged = [each for each in status.harvests if each.verdicts]
     findings = tuple(judged[0].verdicts) if judged else ()
     rows = tuple(
-        _cells(each.account, each.date, *(f"{each.verdicts[finding]:,}" for finding in findings)) for each in judged
+        cells(each.account, each.date, *(f"{each.verdicts[finding]:,}" for finding in findings)) for each in judged
     )
-    return _Sheet("proof", ("account", "date", *findings), rows, frozenset(findings))
+    return Sheet("proof", ("account", "date", *findings), rows, frozenset(findings))
 
 
-def _budgets(status: Status) -> _Sheet:
+def _budgets(status: Status) -> Sheet:
     rows = tuple(
-        _cells(each.account, each.endpoint, f"{each.calls_used:,}", f"{each.calls_free:,}", _next_call(each))
+        cells(each.account, each.endpoint, f"{each.calls_used:,}", f"{each.calls_free:,}", _next_call(each))
         for each in status.budgets
     )
     columns = ("account", "endpoint", "used", "free", "next call")
-    return _Sheet("budgets", columns, rows, frozenset({"used", "free"}))
+    return Sheet("budgets", columns, rows, frozenset({"used", "free"}))
 
 
 def _next_call(budget: BudgetStatus) -> str:
@@ -187,9 +176,9 @@ def _next_call(budget: BudgetStatus) -> str:
     return f"in {countdown(budget.next_slot_s)}" if budget.next_slot_s > 0 else "now"
 
 
-def _lockouts(status: Status) -> _Sheet:
+def _lockouts(status: Status) -> Sheet:
     rows = tuple(
-        _cells(
+        cells(
             each.account,
             each.endpoint,
             each.seen_at,
@@ -201,12 +190,12 @@ def _lockouts(status: Status) -> _Sheet:
         for each in status.lockouts
     )
     columns = ("account", "endpoint", "seen", "until", "in a row", "own calls", "answer")
-    return _Sheet("lockouts", columns, rows, frozenset({"in a row", "own calls"}))
+    return Sheet("lockouts", columns, rows, frozenset({"in a row", "own calls"}))
 
 
-def _problems(status: Status) -> _Sheet:
+def _problems(status: Status) -> Sheet:
     rows = tuple(
-        _cells(
+        cells(
             harvest.account,
             short_key(problem.campaign_key),
             problem.action or "all",
@@ -217,12 +206,12 @@ def _problems(status: Status) -> _Sheet:
         for harvest in status.harvests
         for problem in harvest.problems
     )
-    return _Sheet("failed", ("account", "campaign", "action", "jobs", "reason", "remedy"), rows, frozenset({"jobs"}))
+    return Sheet("failed", ("account", "campaign", "action", "jobs", "reason", "remedy"), rows, frozenset({"jobs"}))
 
 
-def _waiting(status: Status) -> _Sheet:
+def _waiting(status: Status) -> Sheet:
     rows = tuple(
-        _cells(
+        cells(
             harvest.account,
             short_key(job.campaign_key),
             job.action,
@@ -234,23 +223,4 @@ def _waiting(status: Status) -> _Sheet:
         for job in harvest.waiting
     )
     columns = ("account", "campaign", "action", "due", "attempts", "reason")
-    return _Sheet("waiting", columns, rows, frozenset({"attempts"}))
-
-
-def _cells(*texts: str) -> tuple[str, ...]:
-    return tuple(map(printable, texts))
-
-
-def _table(sheet: _Sheet) -> Table:
-    hidden = len(sheet.rows) - TABLE_ROWS_MAX
-    caption = f"{counted(hidden, 'more row')}: pipe the output to see all" if hidden > 0 else None
-    table = Table(title=Text(sheet.title), caption=caption, box=box.SIMPLE_HEAD, title_justify="left")
-    table.padding, table.pad_edge = (0, 1, 0, 0), False
-    for column in sheet.columns:
-        is_number = column in sheet.right
-        # A number or date broken over two lines reads as two.
-        is_whole = is_number or column == "date"
-        table.add_column(Text(column), justify="right" if is_number else "left", no_wrap=is_whole, overflow="fold")
-    for row in sheet.rows[:TABLE_ROWS_MAX]:
-        table.add_row(*map(Text, row))
-    return table
+    return Sheet("waiting", columns, rows, frozenset({"attempts"}))

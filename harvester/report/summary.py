@@ -45,7 +45,7 @@ class AccountSummary:
         account: its name.
         date: the harvest date, ISO.
         jobs: how many jobs stand in each state of `JobState`; a state may be missing.
-        rows: in the finished partitions of the date, so safe on disk.
+        rows: in the finished partitions of the date, carried ones included, so safe on disk.
         bytes: size of the same.
         calls: made in this run to the recipients endpoint, whose budget is the scarce one.
         not_done: what failed.
@@ -155,8 +155,8 @@ def _safe(summary: RunSummary) -> str:
         return "no harvest was begun, what was on disk is unchanged"
     rows = counted(sum(account.rows for account in summary.accounts), "row")
     jobs = sum(sum(account.jobs.values()) for account in summary.accounts)
-    # A skipped job has nothing to ask for: it is as complete as one that is done.
-    states = (JobState.DONE, JobState.PARTIAL, JobState.SKIPPED)
+    # A skipped job has nothing to ask for, and a carried one stands as it was: as complete as one that is done.
+    states = (JobState.DONE, JobState.PARTIAL, JobState.CARRIED, JobState.SKIPPED)
     closed = sum(account.jobs.get(state, 0) for account in summary.accounts for state in states)
     if closed == jobs:
         return f"{rows} of {counted(jobs, 'job')} in {summary.output}"

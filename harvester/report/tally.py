@@ -15,6 +15,7 @@ from harvester.events import (
     HarvestFinished,
     HarvestJudged,
     HarvestStarted,
+    JobCarried,
     JobDone,
     JobFailed,
     JobPostponed,
@@ -28,6 +29,7 @@ from harvester.events import (
     PageStored,
 )
 from harvester.report.attention import Attention, attend
+from harvester.report.cost import Cost
 from harvester.report.rate import Rate
 from harvester.report.remarks import told_findings
 
@@ -42,6 +44,7 @@ class Counts:
     jobs: int = 0
     done: int = 0
     partial: int = 0
+    carried: int = 0
     failed: int = 0
     skipped: int = 0
     rows: int = 0
@@ -53,7 +56,7 @@ class Counts:
     @property
     def closed(self) -> int:
         """Jobs that need nothing more in this run."""
-        return self.done + self.partial + self.failed + self.skipped
+        return self.done + self.partial + self.carried + self.failed + self.skipped
 
     @property
     def open(self) -> int:
@@ -77,7 +80,6 @@ class AccountTally:
         date: the harvest date, ISO; empty until the plan stands.
         counts: the numbers that add up over accounts.
         in_hand: the (campaign key, action) of the jobs that workers have.
-        closed_here: jobs closed in this run, the base of the estimate.
         free_calls: how many calls could start at once; None until a call was made.
         held_until_s: until when no call may start because the window is used up; None if not held.
         locked_until_s: until when the server's lockout is sat out; None if not locked.
@@ -87,13 +89,13 @@ class AccountTally:
         is_draining: whether the run was asked to stop.
         started_s: when the plan stood; finished_s: when the harvest ended; seen_s: when the last event came.
         rate: jobs closed per second in which calls might start.
+        cost: what they cost.
     """
 
     account: str
     date: str = ""
     counts: Counts = Counts()
     in_hand: frozenset[tuple[str, str]] = frozenset()
-    closed_here: int = 0
     free_calls: int | None = None
     held_until_s: float | None = None
     locked_until_s: float | None = None
@@ -105,6 +107,7 @@ class AccountTally:
     finished_s: float | None = None
     seen_s: float = 0.0
     rate: Rate = field(default_factory=Rate)
+    cost: Cost = field(default_factory=Cost)
 
     def held_s(self, now_s: float) -> float:
         """Seconds until the window admits the next call; 0 if it does."""
@@ -128,14 +131,14 @@ class AccountTally:
         worked_s = max(0.0, now_s - max(self.seen_s, waits_until_s))
         return replace(self, seen_s=now_s, rate=self.rate.after(worked_s))
 
-    def close(self, event: JobDone | JobFailed | JobSkipped, state: str, jobs: int) -> "AccountTally":
+    def close(self, event: JobDone | JobCarried | JobFailed | JobSkipped, state: str, jobs: int) -> "AccountTally":
         """Return the tally with `jobs` more in the end state named as in `Counts`, and the event's job out of hand."""
         return replace(
             self,
             counts=self.counts.plus(**{state: jobs}),
             in_hand=self.in_hand - {(event.campaign_key, event.action)},
-            closed_here=self.closed_here + jobs,
             rate=self.rate.after(0.0, jobs),
+            cost=self.cost.after(self.counts.calls, jobs),
         )
 
 
@@ -173,22 +176,29 @@ class Tally:
     def account_eta_s(self, account: AccountTally, now_s: float) -> float | None:
         """Estimate the seconds until an account's last job is closed; 0 if none is open, None while not known.
 
-        wait + max(open / rate, (open x calls per job - free calls) x period_s / calls), where `wait` is what is left
-        of a hold or lockout, `rate` is jobs closed per second while calls might start (so it measures server and
-        network, not the limit), and calls per job is this run's mean so far. The first term of the maximum rules while
-        the server is the bottleneck, the second while the budget is. Not known: before the plan, during an outage or a
-        drain, and until some jobs were closed.
+        wait + max(open / rate, (calls left - free calls) x period_s / calls), where `wait` is what is left of a hold or
+        lockout, and `rate` is jobs closed per second while calls might start (so it measures server and network, not
+        the limit). The first term of the maximum rules while the server is the bottleneck, the second while the budget
+        is. Not known: before the plan, during an outage or a drain, and until some jobs were closed, unless the calls
+        expected are more than are free.
         """
         counts = account.counts
         if account.started_s is not None and counts.open == 0:
             return 0.0
-        rate_per_s = account.at(now_s).rate.per_s
-        if rate_per_s is None or account.outage is not None or account.is_draining:
+        calls_left = account.cost.left_calls(counts.open, counts.calls)
+        if account.started_s is None or calls_left is None or account.outage is not None or account.is_draining:
             return None
-        calls_due = counts.open * counts.calls / account.closed_here - (account.free_calls or 0)
-        by_budget_s = max(0.0, calls_due) * self.period_s / self.calls
+        by_budget_s = max(0.0, calls_left - self._free_calls(account)) * self.period_s / self.calls
+        rate_per_s = account.at(now_s).rate.per_s
+        if rate_per_s is None and (account.cost.expected_calls is None or not by_budget_s):
+            return None
+        by_rate_s = counts.open / rate_per_s if rate_per_s is not None else 0.0
         wait_s = max(account.held_s(now_s), account.locked_s(now_s) or 0.0)
-        return wait_s + max(counts.open / rate_per_s, by_budget_s)
+        return wait_s + max(by_rate_s, by_budget_s)
+
+    def _free_calls(self, account: AccountTally) -> int:
+        """Return how many calls could start at once, as far as was heard: before the first one, a whole window."""
+        return self.calls if account.free_calls is None else account.free_calls
 
     def eta_s(self, now_s: float) -> float | None:
         """Estimate the seconds until all accounts are through: the longest of them; None if one is not known."""
@@ -208,8 +218,8 @@ def _after(event: Event, tally: AccountTally, now_s: float) -> AccountTally:
 def _(event: HarvestStarted, tally: AccountTally, now_s: float) -> AccountTally:
     # What was closed before this run counts as done: the event does not tell done from skipped.
     done = max(0, event.jobs - event.jobs_open)
-    counts = replace(tally.counts, jobs=event.jobs, done=done, partial=0, failed=0, skipped=0)
-    begun = replace(tally, started_s=now_s, finished_s=None, seen_s=now_s)
+    counts = replace(tally.counts, jobs=event.jobs, done=done, partial=0, carried=0, failed=0, skipped=0)
+    begun = replace(tally, started_s=now_s, finished_s=None, seen_s=now_s, cost=Cost(event.calls_expected))
     return replace(begun, date=event.date, counts=counts, in_hand=frozenset())
 
 
@@ -231,6 +241,11 @@ def _(event: PageStored, tally: AccountTally, _now_s: float) -> AccountTally:
 @_after.register
 def _(event: JobDone, tally: AccountTally, _now_s: float) -> AccountTally:
     return tally.close(event, "partial" if event.unreadable_rows else "done", 1)
+
+
+@_after.register
+def _(event: JobCarried, tally: AccountTally, _now_s: float) -> AccountTally:
+    return tally.close(event, "carried", 1)
 
 
 @_after.register
@@ -307,9 +322,10 @@ def _(event: HarvestFinished, tally: AccountTally, now_s: float) -> AccountTally
     # The ledger's states replace those of the events; rows and calls stay this run's own.
     counts = replace(
         tally.counts,
-        jobs=event.done + event.partial + event.failed + event.skipped + event.open,
+        jobs=event.done + event.partial + event.carried + event.failed + event.skipped + event.open,
         done=event.done,
         partial=event.partial,
+        carried=event.carried,
         failed=event.failed,
         skipped=event.skipped,
     )

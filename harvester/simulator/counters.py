@@ -6,9 +6,10 @@ Source: the names of the endpoint's documentation; which of them counts which ac
 from collections.abc import Callable, Mapping
 from random import Random
 
+from harvester.simulator.campaigns import Campaign, Kind
 from harvester.simulator.options import Options
 from harvester.simulator.set_options import CounterFault
-from harvester.simulator.world import Campaign, Kind, World
+from harvester.simulator.world import World
 
 ACTION_OF_COUNTER: Mapping[str, str] = {
     "emails_sent_count": "sentcontacts",

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from harvester.simulator.campaigns import Campaign, Kind
 from harvester.simulator.counters import counters_of, told_counters
 from harvester.simulator.envelopes import LISTING, ZUID, Document, Outcome, Page, Refusal
+from harvester.simulator.membership import ACTIONS
 from harvester.simulator.options import AnswerOptions, Options, PastEnd
 from harvester.simulator.paging import Cut, cut, cut_wrongly, granted_rows
 from harvester.simulator.rows import ACCOUNT_ZONE_NAME, IDS_PER_SLOT, SENT_TIME_SHIFT_MS, date_text
 from harvester.simulator.set_options import PagingFault, PagingOptions
-from harvester.simulator.world import ACTIONS, Campaign, Kind, World
+from harvester.simulator.world import World
 
 RECIPIENTS = "getcampaignrecipientsdata"
 
@@ -44,10 +46,17 @@ _REFUSAL_OF_END = {
     PastEnd.NONE_FITTING: Refusal("6501", "No contacts present for this criteria."),
     PastEnd.NO_CONTACT: Refusal("993", "No contact."),
 }
-_REFUSAL_OF_KIND = {Kind.DRAFT: NOT_SENT, Kind.TINY_AB: TOO_FEW, Kind.FORBIDDEN: NO_PRIVILEGE}
+_REFUSAL_OF_KIND = {Kind.TINY_AB: TOO_FEW, Kind.FORBIDDEN: NO_PRIVILEGE}
 _TIMELINE_ACTIONS = {"open_timeline": "openedcontacts", "click_timeline": "clickedcontacts"}
-_STATUS_VIEWS = {"all": (True, True), "all campaigns": (True, True), "sent": (True, False), "drafts": (False, True)}
-_OTHER_VIEWS = ("scheduled", "inprogress", "stopped", "canceled", "tobereviewed", "reviewed", "paused", "intesting")
+_STATUSES = ("Sent", "Draft", "Scheduled")
+_VIEWS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("all", "all campaigns"), _STATUSES),
+    "sent": ("Sent",),
+    "drafts": ("Draft",),
+    "scheduled": ("Scheduled",),
+    **dict.fromkeys(("inprogress", "stopped", "canceled", "tobereviewed", "reviewed", "paused", "intesting"), ()),
+}
+"""The values of the parameter `status`, with the statuses that each shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +101,10 @@ def _asked(world: World, params: Params, answers: AnswerOptions) -> _Asked | Ref
     if action not in ACTIONS or from_index is None or range_rows is None:
         return BAD_PATTERN
     campaign = world.find(campaign_key)
-    if campaign is None or campaign.kind in _REFUSAL_OF_KIND:
-        return NOT_SENT if campaign is None else _REFUSAL_OF_KIND[campaign.kind]
+    if campaign is None or not world.is_sent(campaign):
+        return NOT_SENT
+    if campaign.kind in _REFUSAL_OF_KIND:
+        return _REFUSAL_OF_KIND[campaign.kind]
     if answers.refuse_range_over_rows is not None and range_rows > answers.refuse_range_over_rows:
         return OVER_MAXIMUM
     return _Asked(campaign, action, from_index, range_rows)
@@ -112,27 +123,25 @@ def _cut(world: World, asked: _Asked, length: int, options: PagingOptions) -> Cu
     return cut_wrongly(fault, rows, (first, length), lambda number: newcomer(IDS_PER_SLOT + number))
 
 
-def recent_campaigns(world: World, params: Params, _: Options) -> Outcome:
+def recent_campaigns(world: World, params: Params, options: Options) -> Outcome:
     """Answer recentcampaigns: newest first, or oldest first with sort=asc."""
     from_index, asked_rows = (
         whole_number(params, "fromindex", 1),
         whole_number(params, "range", DEFAULT_RANGE_CAMPAIGNS),
     )
     views = params.get("status", "all").lower().split("|")
-    if from_index is None or asked_rows is None or not all(view in (*_STATUS_VIEWS, *_OTHER_VIEWS) for view in views):
+    if from_index is None or asked_rows is None or not all(view in _VIEWS for view in views):
         return BAD_PATTERN
-    shown = [_STATUS_VIEWS.get(view, (False, False)) for view in views]
-    wants_sent, wants_drafts = any(sent for sent, _ in shown), any(drafts for _, drafts in shown)
-    in_view = [
-        campaign
-        for campaign in (world.campaigns if params.get("sort", "desc").lower() == "asc" else reversed(world.campaigns))
-        if (wants_drafts if campaign.kind is Kind.DRAFT else wants_sent)
-    ]
+    shown = {status for view in views for status in _VIEWS[view]}
+    in_view = [campaign for campaign in world.listed if _status(world, campaign) in shown]
+    if params.get("sort", "desc").lower() != "asc":
+        in_view.reverse()
     listed = in_view[from_index - 1 : from_index - 1 + asked_rows]
     if not listed:
         return NO_CAMPAIGN
     echo = {"fromindex": from_index, "range": asked_rows, "total_record_count": len(in_view)}
-    return Document(echo | {LISTING: [_campaign_row(campaign) for campaign in listed]})
+    rows = [_campaign_row(campaign, _status(world, campaign), options.answers) for campaign in listed]
+    return Document(echo | {LISTING: rows})
 
 
 def campaign_reports(world: World, params: Params, options: Options) -> Outcome:
@@ -194,7 +203,7 @@ def _sent_campaign(world: World, params: Params) -> Campaign | Refusal:
     if not campaign_key:
         return NO_FIELDS
     campaign = world.find(campaign_key)
-    if campaign is None or campaign.kind is Kind.DRAFT:
+    if campaign is None or not world.is_sent(campaign):
         return NOT_SENT
     return NO_PRIVILEGE if campaign.kind is Kind.FORBIDDEN else campaign
 
@@ -207,29 +216,34 @@ def _times(name: str, utc_ms: int) -> dict[str, str]:
     }
 
 
-def _campaign_row(campaign: Campaign) -> dict[str, str]:
-    is_draft = campaign.kind is Kind.DRAFT
+def _status(world: World, campaign: Campaign) -> str:
+    if campaign.kind is Kind.DRAFT:
+        return "Draft"
+    return "Sent" if world.is_sent(campaign) else "Scheduled"
+
+
+def _campaign_row(campaign: Campaign, status: str, answers: AnswerOptions) -> dict[str, str]:
     row = {
         "campaign_key": campaign.key,
         "campaignId": str(1_293_000_000_000_000_000 + campaign.index),
         "campaign_name": campaign.name,
-        "campaign_status": "Draft" if is_draft else "Sent",
-        "campaigntype": "abtesting" if campaign.is_ab else "normal",
-        "subject": campaign.name,
+        "campaign_status": status,
+        "campaigntype": answers.ab_type if campaign.is_ab else "normal",
+        "subject": campaign.subject,
         "from_email": "news@sender.example",
         "reply_to": "news@sender.example",
         "campaign_preview": f"https://preview.example/{campaign.index}",
         "folder_id": "",
         "is_hybrid": "false",
         "zuid": ZUID,
-        **_times("created", campaign.sent_ms - 3_600_000),
-        **_times("updated", campaign.sent_ms),
+        **_times("created", campaign.created_ms),
+        **_times("updated", campaign.created_ms if status == "Scheduled" else campaign.sent_ms),
     }
-    return row if is_draft else row | _times("sent", campaign.sent_ms) | {"sent_time_zone": ACCOUNT_ZONE_NAME}
+    return row if status != "Sent" else row | _times("sent", campaign.sent_ms) | {"sent_time_zone": ACCOUNT_ZONE_NAME}
 
 
 def _details(campaign: Campaign) -> dict[str, str]:
-    return {"campaign_name": campaign.name, "email_subject": campaign.name, "sent_time_zone": ACCOUNT_ZONE_NAME}
+    return {"campaign_name": campaign.name, "email_subject": campaign.subject, "sent_time_zone": ACCOUNT_ZONE_NAME}
 
 
 def _report(world: World, campaign: Campaign, options: Options) -> dict[str, str]:

@@ -11,11 +11,11 @@ from typing import Any
 
 import orjson
 
+from harvester.simulator.campaigns import Campaign
 from harvester.simulator.options import EchoStyle
 from harvester.simulator.quirks import json_element
 from harvester.simulator.rows import Contact, json_row, timeline_text, xml_fields
 from harvester.simulator.wire import Answer
-from harvester.simulator.world import Campaign
 
 XML_TYPE = "text/xml;charset=UTF-8"
 VERSION = "1.1"
@@ -140,9 +140,8 @@ def _xml_page(page: Page) -> Iterator[str]:
     if page.echo is not EchoStyle.ABSENT:
         yield f"<range>{page.range_rows}</range><action>{page.action}</action><fromindex>{page.from_index}</fromindex>"
     yield "<campaign_details>"
-    name = page.campaign.name
-    details = {"email_status": "Sent", "zuid": ZUID, "campaign_name": name, "email_subject": name}
-    yield from _xml_values(details)
+    names = {"campaign_name": page.campaign.name, "email_subject": page.campaign.subject}
+    yield from _xml_values({"email_status": "Sent", "zuid": ZUID} | names)
     yield "</campaign_details>"
     if page.contacts is None:
         return

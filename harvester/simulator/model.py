@@ -15,7 +15,9 @@ from collections.abc import Sequence
 
 from harvester.simulator.endpoints import ENDPOINTS, RECIPIENTS, rows_span, whole_number
 from harvester.simulator.envelopes import Outcome, Page, Refusal, format_of, render
+from harvester.simulator.membership import ACTIONS
 from harvester.simulator.options import CountedAt, EchoStyle, Fault, FaultKind, Options, PastEnd, WireFault
+from harvester.simulator.present import Present
 from harvester.simulator.quota import Quota, Verdict
 from harvester.simulator.referee import Arrival, Referee, Span
 from harvester.simulator.refusals import locked, spoil_answer, spoil_outcome, unauthorized
@@ -23,7 +25,7 @@ from harvester.simulator.rows import Contact
 from harvester.simulator.spoiled_http import spoil_http
 from harvester.simulator.tokens import UNKNOWN_ACCOUNT, Grant, TokenDesk
 from harvester.simulator.wire import API_PREFIX, TOKEN_PATH, Answer, Delay, Request
-from harvester.simulator.world import ACTIONS, World
+from harvester.simulator.world import World
 
 WRONG_URL = Refusal("1004", "Wrong URL entered.", is_capital=True)
 TOKEN_ENDPOINT = "token"  # noqa: S105  a name, no password
@@ -44,6 +46,7 @@ class Zoho:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.referee = Referee(options.quota)
+        self._present = Present(options.age)
         self._tokens = TokenDesk(options)
         self._worlds: dict[str, World] = {}
         self._quotas: dict[tuple[str, str], Quota] = {}
@@ -55,8 +58,16 @@ class Zoho:
     def world(self, client_id: str) -> World:
         """Return the world that this client's accounts see."""
         if client_id not in self._worlds:
-            self._worlds[client_id] = World(self.options, client_id)
+            self._worlds[client_id] = World(self.options, client_id, self._present)
         return self._worlds[client_id]
+
+    def advance_to(self, day: float) -> None:
+        """Let it be this day in all worlds, in days since campaign 0 was sent.
+
+        Raises:
+            ValueError: the day is over, or the worlds do not age.
+        """
+        self._present.advance_to(day)
 
     def delay(self) -> Delay:
         """Draw how long the next call travels."""
@@ -83,6 +94,7 @@ class Zoho:
                 f"now_s: expected {self._last_s} or later, got {now_s}; give calls in order of their count"
             )
         self._last_s = now_s
+        self._present.follow(now_s)
         if request.path == TOKEN_PATH:
             reply = self._tokens.issue(request.params, now_s)
             self.referee.record(Arrival(reply.account, TOKEN_ENDPOINT, now_s, f"token-{reply.kind}"))

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
+from harvester.simulator.age_options import AgeOptions
 from harvester.simulator.set_options import CounterOptions, PagingOptions, QuirkOptions, RepeatOptions, ShiftOptions
 
 RECIPIENTS_MAX = 900_000
@@ -121,7 +122,7 @@ class WorldOptions:
     """Which campaigns an account has.
 
     Attributes:
-        campaigns: how many recentcampaigns lists, drafts included.
+        campaigns: how many there are, drafts and those of days to come included.
         recipients: rows of sentcontacts in each campaign; None spreads them, most small and some large.
         recipients_max: the largest campaign where `recipients` is None, in rows.
         drafts_share: share of campaigns that were never sent, 0..1.
@@ -177,6 +178,8 @@ class AnswerOptions:
         later_clamp_calls: after so many calls for rows of the account the clamp changes.
         is_clamp_echoed: whether a clamped page says so in its echo, or repeats what was asked.
         refuse_range_over_rows: a range beyond this is refused with code 6502, None for never.
+        ab_type: what the listing calls the type of an A/B campaign. "abtesting" is the documented value of the
+            request; what the listing really says, "AB Testing" or "ab" perhaps, nobody has published.
     """
 
     locked: LockedAnswer = LockedAnswer.THROTTLE
@@ -189,6 +192,7 @@ class AnswerOptions:
     later_clamp_calls: int = 10
     is_clamp_echoed: bool = True
     refuse_range_over_rows: int | None = None
+    ab_type: str = "abtesting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +271,7 @@ class Options:
     network: NetworkOptions = field(default_factory=NetworkOptions)
     faults: FaultOptions = field(default_factory=FaultOptions)
     tokens: TokenOptions = field(default_factory=TokenOptions)
+    age: AgeOptions = field(default_factory=AgeOptions)
     shifts: ShiftOptions = field(default_factory=ShiftOptions)
     repeats: RepeatOptions = field(default_factory=RepeatOptions)
     paging: PagingOptions = field(default_factory=PagingOptions)

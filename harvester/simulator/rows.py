@@ -15,6 +15,9 @@ from harvester.simulator.set_options import Damage
 NULL = "null"
 """The API writes a missing value as this text, not as JSON null."""
 
+ACTIVE = "active"
+"""The status of a contact. Source: the documented sample."""
+
 ACCOUNT_ZONE = dt.timezone(dt.timedelta(hours=5, minutes=30))
 ACCOUNT_ZONE_NAME = "Asia/Kolkata"
 SENT_TIME_SHIFT_MS = 8 * 3600 * 1000
@@ -70,6 +73,7 @@ class Contact:
         sent_ms: when the message left, true UTC.
         quirk: what is odd about it, None for most.
         is_repeat: whether this is the contact's second row in the same set.
+        status: what the service says of the contact at present.
     """
 
     slot: int
@@ -77,6 +81,7 @@ class Contact:
     sent_ms: int
     quirk: Quirk | None = None
     is_repeat: bool = False
+    status: str = ACTIVE
 
     @property
     def contact_id(self) -> str:
@@ -128,7 +133,7 @@ def json_row(contact: Contact, action: str, *, is_live: bool) -> dict[str, Any]:
     row = dict(_WIDE_ROW if is_live else _DOCUMENTED_ROW)
     row["contactid"] = contact.contact_id
     row["contactemailaddress"] = contact.email
-    row["contactstatus"] = "active"
+    row["contactstatus"] = contact.status
     row["contactfn" if is_live else "firstname"] = contact.first_name
     row["contactln" if is_live else "lastname"] = contact.last_name
     row["sent_time"] = str(contact.sent_ms + SENT_TIME_SHIFT_MS)

@@ -1,6 +1,6 @@
-"""The token endpoint: access tokens made from refresh tokens, within Zoho's limits. Pure; the caller brings the time.
+"""The token endpoint: access tokens made from refresh tokens and codes, within Zoho's limits. Pure: time is brought.
 
-Any client id, secret and refresh token are taken, but for the three markers below.
+Any client id, secret, refresh token and code are taken, but for the markers below.
 """
 
 import hashlib
@@ -16,6 +16,12 @@ from harvester.simulator.wire import Answer
 BAD_CLIENT_ID = "bad-client"
 BAD_CLIENT_SECRET = "bad-secret"  # noqa: S105  a marker, no password
 BAD_REFRESH_TOKEN = "bad-token"  # noqa: S105  a marker, no password
+BAD_CODE = "bad-code"
+ONLINE_CODE = "online-code"
+"""A code made without access_type=offline: it gives an access token and no refresh token."""
+
+EXCHANGE = "authorization_code"
+REFRESH = "refresh_token"
 
 HEADER_PREFIX = "Zoho-oauthtoken "
 UNKNOWN_ACCOUNT = "unknown"
@@ -60,25 +66,49 @@ class TokenDesk:
         self._options = options
         self._accounts: dict[tuple[str, str], _Account] = {}
         self._grants: dict[str, Grant] = {}
+        self._used_codes: set[tuple[str, str]] = set()
 
     def issue(self, params: Mapping[str, str], now_s: float) -> TokenReply:
-        """Answer one request for an access token; bad words get HTTP 200 with an `error`, as the real one does."""
-        error = _refusal(params)
+        """Answer one request for an access token; bad words get HTTP 200 with an `error`, as the real one does.
+
+        A code, which is good once, brings a refresh token along.
+        """
+        error = self._refusal(params)
         if error is not None:
             name = params.get("client_id", "") if error == "invalid_code" else ""
             return TokenReply(_answer(200, {"error": error}), name or UNKNOWN_ACCOUNT, "refused")
-        account = self._account(params["client_id"], params["refresh_token"])
+        is_exchange = params["grant_type"] == EXCHANGE
+        refresh_token = _refresh_token_of(params["code"]) if is_exchange else params[REFRESH]
+        account = self._account(params["client_id"], refresh_token)
         if not self._may_make(account, now_s):
             return TokenReply(self._denied(), account.name, "denied")
-        token = self._make(account, now_s)
+        if is_exchange:
+            self._used_codes.add((params["client_id"], params["code"]))
+        has_refresh_token = is_exchange and params["code"] != ONLINE_CODE
         body: dict[str, str | int] = {
-            "access_token": token,
+            "access_token": self._make(account, now_s),
+            **({REFRESH: refresh_token} if has_refresh_token else {}),
             "api_domain": "https://www.zohoapis.example",
             "token_type": "Bearer",
             # In real seconds: the client does not know that this clock is a fast one.
             "expires_in": max(1, int(self._options.tokens.life_s / self._options.time_scale)),
         }
         return TokenReply(_answer(200, body), account.name, "issued")
+
+    def _refusal(self, params: Mapping[str, str]) -> str | None:
+        grant_type, client_id, code = (params.get(name, "") for name in ("grant_type", "client_id", "code"))
+        if grant_type not in (EXCHANGE, REFRESH):
+            return "unsupported_grant_type"
+        if client_id in ("", BAD_CLIENT_ID):
+            return "invalid_client"
+        if params.get("client_secret", "") in ("", BAD_CLIENT_SECRET):
+            return "invalid_client_secret"
+        is_bad = (
+            code in ("", BAD_CODE) or (client_id, code) in self._used_codes
+            if grant_type == EXCHANGE
+            else params.get(REFRESH, "") in ("", BAD_REFRESH_TOKEN)
+        )
+        return "invalid_code" if is_bad else None
 
     def holder(self, authorization: str) -> Grant | None:
         """Return the grant that this header names, expired or not; None for a token that was never made."""
@@ -117,16 +147,8 @@ class TokenDesk:
         return _answer(self._options.tokens.refusal_status, {"error_description": text, "error": "Access Denied"})
 
 
-def _refusal(params: Mapping[str, str]) -> str | None:
-    if params.get("grant_type") != "refresh_token":
-        return "unsupported_grant_type"
-    if params.get("client_id", "") in ("", BAD_CLIENT_ID):
-        return "invalid_client"
-    if params.get("client_secret", "") in ("", BAD_CLIENT_SECRET):
-        return "invalid_client_secret"
-    if params.get("refresh_token", "") in ("", BAD_REFRESH_TOKEN):
-        return "invalid_code"
-    return None
+def _refresh_token_of(code: str) -> str:
+    return f"1000.{hashlib.blake2b(code.encode(), digest_size=24).hexdigest()}"
 
 
 def _answer(status: int, body: Mapping[str, str | int]) -> Answer:

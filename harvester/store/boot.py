@@ -11,7 +11,8 @@ def adopt_boot(database: Database, clock: Clock) -> bool:
     """Note which boot moments are counted from, and restate them if it is another than before.
 
     Every call is taken as just seen, or as just sent where its outcome is not known; every lockout as what the wall
-    clock says is left of it; every postponed job as due. That is too late for the calls, never too early.
+    clock says is left of it; every postponed job as due; and nobody waits for a slot any more. That is too late for the
+    calls, never too early.
 
     Where a system tells no boot id, a call that started in the future betrays the boot.
 
@@ -27,6 +28,7 @@ def adopt_boot(database: Database, clock: Clock) -> bool:
         connection.execute("DELETE FROM boots")
         connection.execute("INSERT INTO boots VALUES (?)", (clock.boot_id,))
         connection.execute("UPDATE jobs SET not_before_s = 0 WHERE not_before_s > 0")
+        connection.execute("DELETE FROM demands")
         connection.execute(
             "UPDATE calls SET stamp_s = ? + iif(is_out, stamp_s - started_s, 0), started_s = ?, asleep_s = ?",
             (now_s, now_s, clock.asleep_s()),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from harvester.clock import Clock
 from harvester.leases import Lease, Lockout, LockoutPhase, LockoutRecord, Slot, Standing
+from harvester.model import Command
 from harvester.store.database import Database
 
 KEPT_MEMORIES = 2.0
@@ -50,13 +51,21 @@ class Window:
 
 
 class CallBook:
-    """Leases, outcomes and the lockout of one account and endpoint."""
+    """Leases, outcomes and the lockout of one account and endpoint.
 
-    def __init__(self, database: Database, window: Window, clock: Clock) -> None:
+    Args:
+        database: the ledger, open.
+        window: whose calls.
+        clock: the time.
+        command: for which the calls are made.
+    """
+
+    def __init__(self, database: Database, window: Window, clock: Clock, command: Command = Command.RUN) -> None:
         self._database = database
         self._connection = database.brief
         self._window = window
         self._clock = clock
+        self._command = command
         self._stamps: list[float] = []
         self._asleep_s = clock.asleep_s()
         self._own_out: set[int] = set()
@@ -84,6 +93,7 @@ class CallBook:
                 standing = self._standing()
                 slot = rule(standing)
             self._store_lockout(slot.lockout, standing)
+            self._store_demand(slot.demand_until_s, standing)
             if slot.start_s > standing.now_s:
                 return slot.start_s
             return self._write_down(job_id, standing.now_s, standing.now_s + hold_s, is_probe=slot.is_probe)
@@ -128,6 +138,11 @@ class CallBook:
             self._restamp(lease, None)
             return self._turned(turn or (lambda standing: standing.lockout))
 
+    def release_demand(self) -> None:
+        """Let others know that nobody of this command waits for a slot any more."""
+        with self._database.writing(self._connection):
+            self._store_demand(0.0, self._standing())
+
     def record(self, record: LockoutRecord) -> None:
         """Keep what was known when the endpoint locked: it tells whether somebody else uses the account."""
         with self._database.writing(self._database.durable) as connection:
@@ -159,14 +174,40 @@ class CallBook:
     def _standing(self) -> Standing:
         now_s = self._clock.now_s()
         lockout = self._lockout()
-        if lockout.phase is LockoutPhase.CLOSED:  # nobody asks for the rest
-            return Standing(now_s, tuple(self._stamps), lockout)
+        last_start_s, calls_out = (0.0, 0) if lockout.phase is LockoutPhase.CLOSED else self._under_way(now_s)
+        demand_until_s, rival_until_s = self._demands()
+        side_stamps = self._side_stamps(now_s) if rival_until_s > now_s else ()
+        stamps = tuple(self._stamps)
+        return Standing(now_s, stamps, lockout, last_start_s, calls_out, demand_until_s, rival_until_s, side_stamps)
+
+    def _under_way(self, now_s: float) -> tuple[float, int]:
         row = self._connection.execute(
             "SELECT max(started_s) AS last_start_s, total(is_out AND stamp_s > ?) AS calls_out FROM calls"
             " WHERE account = ? AND endpoint = ?",
             (now_s, *self._window.key),
         ).fetchone()
-        return Standing(now_s, tuple(self._stamps), lockout, row["last_start_s"] or 0.0, int(row["calls_out"]))
+        return row["last_start_s"] or 0.0, int(row["calls_out"])
+
+    def _demands(self) -> tuple[float, float]:
+        """Return until when this command waits for a slot, and until when the other side does."""
+        own_until_s = rival_until_s = 0.0
+        is_backfill = self._command is Command.BACKFILL
+        for command, until_s in self._connection.execute(
+            "SELECT command, until_s FROM demands WHERE account = ? AND endpoint = ?", self._window.key
+        ):
+            if command == self._command:
+                own_until_s = until_s
+            elif is_backfill is not (command == Command.BACKFILL):
+                rival_until_s = max(rival_until_s, until_s)
+        return own_until_s, rival_until_s
+
+    def _side_stamps(self, now_s: float) -> tuple[float, ...]:
+        rows = self._connection.execute(
+            "SELECT stamp_s FROM calls WHERE account = ? AND endpoint = ? AND stamp_s > ? AND (command = ?) = ?"
+            " ORDER BY stamp_s",
+            (*self._window.key, now_s - self._window.memory_s, Command.BACKFILL, self._command is Command.BACKFILL),
+        ).fetchall()
+        return tuple([stamp_s for (stamp_s,) in rows])
 
     def _lockout(self) -> Lockout:
         row = self._connection.execute(
@@ -190,11 +231,17 @@ class CallBook:
             (*self._window.key, lockout.phase, lockout.until_s, until_wall_s, lockout.level, lockout.probe_until_s),
         )
 
+    def _store_demand(self, until_s: float, standing: Standing) -> None:
+        if until_s == standing.demand_until_s:
+            return
+        key = (*self._window.key, self._command)
+        if until_s:
+            self._connection.execute("INSERT OR REPLACE INTO demands VALUES (?, ?, ?, ?)", (*key, until_s))
+        else:
+            self._connection.execute("DELETE FROM demands WHERE account = ? AND endpoint = ? AND command = ?", key)
+
     def _write_down(self, job_id: int | None, now_s: float, stamp_s: float, *, is_probe: bool) -> Lease:
-        lease_id = self._connection.execute(
-            "INSERT INTO calls (account, endpoint, started_s, stamp_s, asleep_s) VALUES (?, ?, ?, ?, ?) RETURNING id",
-            (*self._window.key, now_s, stamp_s, self._clock.asleep_s()),
-        ).fetchone()["id"]
+        lease_id = self._insert(now_s, stamp_s)
         if job_id is not None:
             self._connection.execute("UPDATE jobs SET calls = calls + 1 WHERE id = ?", (job_id,))
         if lease_id % PRUNE_EVERY_CALLS == 0:
@@ -211,10 +258,16 @@ class CallBook:
         """
         self._read_new()
         self._connection.execute("DELETE FROM calls WHERE id = ?", (lease.id,))
-        self._last_id = self._connection.execute(
-            "INSERT INTO calls (account, endpoint, started_s, stamp_s, asleep_s) VALUES (?, ?, ?, ?, ?) RETURNING id",
-            (*self._window.key, self._clock.now_s(), stamp_s, self._clock.asleep_s()),
-        ).fetchone()["id"]
+        self._last_id = self._insert(self._clock.now_s(), stamp_s)
+
+    def _insert(self, started_s: float, stamp_s: float) -> int:
+        """Write a call down under a new number, and return that."""
+        row = self._connection.execute(
+            "INSERT INTO calls (account, endpoint, started_s, stamp_s, asleep_s, command) VALUES (?, ?, ?, ?, ?, ?)"
+            " RETURNING id",
+            (*self._window.key, started_s, stamp_s, self._clock.asleep_s(), self._command),
+        ).fetchone()
+        return int(row["id"])
 
     def _notice_sleep(self) -> None:
         """Let calls that were out while the machine slept weigh as much longer: they slept too, and go on now."""

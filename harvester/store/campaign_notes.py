@@ -8,9 +8,6 @@ import orjson
 from harvester.model import Job
 from harvester.store.database import Database
 
-EARLIER_HARVESTS_MAX = 7
-"""How many harvests are looked back for a set's size: a week of nights."""
-
 GROWTH_MAX = 1.5
 """By how much a set is believed to have grown since an earlier harvest."""
 
@@ -19,14 +16,10 @@ SELECT counters.rows FROM jobs JOIN counters USING (harvest_id, campaign_id, act
 """
 
 EARLIER = """
-SELECT earlier.rows FROM jobs
-JOIN harvests ON harvests.id = jobs.harvest_id
-JOIN jobs AS earlier ON earlier.campaign_id = jobs.campaign_id AND earlier.action = jobs.action
-WHERE jobs.id = ? AND earlier.state = 'done' AND earlier.harvest_id IN (
-    SELECT id FROM harvests AS before WHERE before.account = harvests.account AND before.id != harvests.id
-    ORDER BY date DESC LIMIT ?
-)
-ORDER BY earlier.finished_s DESC LIMIT 1
+SELECT origin.rows FROM jobs
+JOIN snapshots ON snapshots.campaign_id = jobs.campaign_id AND snapshots.action = jobs.action
+JOIN jobs AS origin ON origin.id = snapshots.origin_id
+WHERE jobs.id = ? AND origin.state = 'done'
 """
 
 
@@ -48,7 +41,7 @@ class CampaignNotes:
         than an earlier harvest found.
         """
         counted = self._rows(COUNTED, job.id)
-        earlier = self._rows(EARLIER, job.id, EARLIER_HARVESTS_MAX)
+        earlier = self._rows(EARLIER, job.id)
         if counted is None or earlier is None:
             return earlier if counted is None else counted
         return min(counted, int(GROWTH_MAX * earlier))

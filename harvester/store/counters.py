@@ -1,6 +1,6 @@
 """How many rows each job should have, as the server's own report counts them."""
 
-from harvester.model import Counters, Harvest
+from harvester.model import Action, Counters, Harvest, Job
 from harvester.store.database import Database
 
 ANSWERED = "0"
@@ -9,7 +9,8 @@ ANSWERED = "0"
 OPEN_CAMPAIGNS = """
 FROM campaigns LEFT JOIN campaign_notes ON campaign_notes.campaign_id = campaigns.id AND campaign_notes.harvest_id = :h
 WHERE {asked} AND campaigns.id > :after AND EXISTS (
-    SELECT 1 FROM jobs WHERE harvest_id = :h AND campaign_id = campaigns.id AND run_id = :run AND state != 'skipped'
+    SELECT 1 FROM jobs WHERE harvest_id = :h AND campaign_id = campaigns.id AND run_id = :run
+    AND state NOT IN ('skipped', 'carried')
 )
 """
 """The campaigns of a plan, but for those that have nothing to ask for."""
@@ -33,12 +34,14 @@ class CounterBook:
     Args:
         database: the open file.
         run_id: of the run whose plan is meant.
+        is_ranking: whether a campaign with more recipients comes before one with fewer from the moment they are known.
     """
 
-    def __init__(self, database: Database, run_id: str) -> None:
+    def __init__(self, database: Database, run_id: str, *, is_ranking: bool = False) -> None:
         self._database = database
         self._connection = database.brief
         self._run_id = run_id
+        self._is_ranking = is_ranking
 
     def renew(self, harvest: Harvest, *, is_all: bool) -> None:
         """See that campaigns are asked about again: those that were not answered, or all of them."""
@@ -57,6 +60,19 @@ class CounterBook:
             {"h": harvest.id, "run": self._run_id, "after": after_id, "limit": limit},
         )
         return [(row["id"], row["key"]) for row in rows]
+
+    def campaign_id(self, job: Job) -> int:
+        """Return the number of a job's campaign."""
+        row = self._connection.execute("SELECT campaign_id FROM jobs WHERE id = ?", (job.id,)).fetchone()
+        return int(row["campaign_id"])
+
+    def is_uncounted(self, harvest: Harvest, campaign_id: int) -> bool:
+        """Tell whether nobody has asked about a campaign for this date."""
+        row = self._connection.execute(
+            "SELECT 1 FROM campaign_notes WHERE harvest_id = ? AND campaign_id = ? AND counters_code IS NOT NULL",
+            (harvest.id, campaign_id),
+        ).fetchone()
+        return row is None
 
     def missing(self, harvest: Harvest) -> int:
         """Return how many planned campaigns were not asked about, or not answered."""
@@ -84,6 +100,11 @@ class CounterBook:
                 f" ON CONFLICT DO UPDATE SET rows = excluded.rows WHERE NOT {IS_JUDGED}",
                 ((harvest.id, campaign_id, action, rows) for action, rows in counters.rows.items()),
             )
+            if self._is_ranking:
+                connection.execute(
+                    "UPDATE jobs SET rank = ? WHERE harvest_id = ? AND campaign_id = ? AND run_id = ?",
+                    (-counters.rows.get(Action.SENT, 0), harvest.id, campaign_id, self._run_id),
+                )
 
     def note_refusal(self, harvest: Harvest, campaign_id: int, code: str) -> None:
         """Write down under which code the counters of a campaign were refused; what was known before stays."""

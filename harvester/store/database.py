@@ -19,7 +19,7 @@ from harvester.store.disk import FILE_MODE, disk_errors, make_folder, sync_folde
 APPLICATION_ID = 0x68727673
 """Marks the file as ours, so that a foreign or emptied file is not taken for a new ledger."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 HEADER_MAGIC = b"SQLite format 3\0"
 HEADER_BYTES = 72
@@ -43,30 +43,39 @@ NO_FAULT_OF_THE_DISK = frozenset({0, sqlite3.SQLITE_ERROR})
 SCHEMA = """
 CREATE TABLE boots (boot_id TEXT NOT NULL);
 CREATE TABLE runs (
-    id TEXT PRIMARY KEY, started_s REAL NOT NULL, finished_s REAL, outcome TEXT
+    id TEXT PRIMARY KEY, command TEXT NOT NULL, started_s REAL NOT NULL, finished_s REAL, outcome TEXT
 ) WITHOUT ROWID;
 CREATE TABLE harvests (
     id INTEGER PRIMARY KEY, account TEXT NOT NULL, date TEXT NOT NULL, discovery TEXT NOT NULL DEFAULT 'none',
+    listing TEXT,
     UNIQUE (account, date)
 );
 CREATE TABLE campaigns (
-    id INTEGER PRIMARY KEY, account TEXT NOT NULL, key TEXT NOT NULL, parent_key TEXT,
+    id INTEGER PRIMARY KEY, account TEXT NOT NULL, key TEXT NOT NULL, parent_key TEXT, sent_at_ms INTEGER,
+    split TEXT,
     UNIQUE (account, key)
 );
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY,
     harvest_id INTEGER NOT NULL REFERENCES harvests, campaign_id INTEGER NOT NULL REFERENCES campaigns,
     action TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'pending',
+    rank REAL NOT NULL DEFAULT 0, due TEXT, counter_at_start INTEGER, origin_id INTEGER REFERENCES jobs,
     attempts INTEGER NOT NULL DEFAULT 0, not_before_s REAL NOT NULL DEFAULT 0,
     calls INTEGER NOT NULL DEFAULT 0, codes TEXT NOT NULL DEFAULT '{}',
     retries INTEGER NOT NULL DEFAULT 0, waited_s REAL NOT NULL DEFAULT 0,
     ending TEXT, code TEXT, reason TEXT, remedy TEXT, verdict TEXT, is_doubted INTEGER NOT NULL DEFAULT 0,
     path TEXT, rows INTEGER, bytes INTEGER, sha256 TEXT, quarantine TEXT NOT NULL DEFAULT '[]',
-    finished_s REAL, run_id TEXT,
+    finished_s REAL, changes TEXT, run_id TEXT,
     UNIQUE (harvest_id, campaign_id, action)
 );
-CREATE INDEX jobs_by_run ON jobs (harvest_id, run_id, state, id);
+CREATE INDEX jobs_by_run ON jobs (harvest_id, run_id, state, rank, id);
 CREATE INDEX jobs_by_campaign ON jobs (campaign_id, action);
+CREATE INDEX jobs_by_origin ON jobs (origin_id) WHERE origin_id IS NOT NULL;
+CREATE TABLE snapshots (
+    campaign_id INTEGER NOT NULL REFERENCES campaigns, action TEXT NOT NULL,
+    origin_id INTEGER NOT NULL REFERENCES jobs, checked_on TEXT NOT NULL, counter_rows INTEGER,
+    PRIMARY KEY (campaign_id, action)
+) WITHOUT ROWID;
 CREATE TABLE pages (
     job_id INTEGER NOT NULL REFERENCES jobs, number INTEGER NOT NULL,
     from_index INTEGER NOT NULL, received_rows INTEGER NOT NULL, rows INTEGER NOT NULL,
@@ -90,8 +99,13 @@ CREATE TABLE servers (
 ) WITHOUT ROWID;
 CREATE TABLE calls (
     id INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, endpoint TEXT NOT NULL,
-    started_s REAL NOT NULL, stamp_s REAL NOT NULL, asleep_s REAL NOT NULL, is_out INTEGER NOT NULL DEFAULT 1
+    started_s REAL NOT NULL, stamp_s REAL NOT NULL, asleep_s REAL NOT NULL, is_out INTEGER NOT NULL DEFAULT 1,
+    command TEXT NOT NULL DEFAULT 'run'
 );
+CREATE TABLE demands (
+    account TEXT NOT NULL, endpoint TEXT NOT NULL, command TEXT NOT NULL, until_s REAL NOT NULL,
+    PRIMARY KEY (account, endpoint, command)
+) WITHOUT ROWID;
 CREATE INDEX calls_by_stamp ON calls (account, endpoint, stamp_s);
 CREATE TABLE lockouts (
     account TEXT NOT NULL, endpoint TEXT NOT NULL,

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,12 @@ from typing import Any
 from harvester.flaws import Flaw, FlawKind
 from harvester.model import Discovery, Harvest, JobState
 from harvester.store.entries import Entries, Entry
+from harvester.store.manifest import COMPLETE
 from harvester.store.manifest_reading import ManifestError, read_manifest
 from harvester.store.partitions import QUARANTINE, RECIPIENTS, Compression, Partitions
 
 OPEN = frozenset({JobState.PENDING, JobState.RUNNING})
 NEED_PARTS = OPEN | {JobState.FAILED}
-COMPLETE = frozenset({JobState.DONE, JobState.SKIPPED})
 
 MANIFEST = "_manifest.json"
 SUCCESS = "_SUCCESS"
@@ -59,13 +60,12 @@ class DateFolder:
             yield Flaw(FlawKind.MANIFEST, path, f"{error}")
 
     def _differing_words(self, head: Mapping[str, Any], *, is_complete: bool) -> list[str]:
-        rows, size_bytes = self._entries.totals(self._harvest)
+        totals = asdict(self._entries.totals(self._harvest))
         expected = {
             "account": self._harvest.account,
             "date": self._harvest.date.isoformat(),
             "state": "complete" if is_complete else "partial",
-            "rows": rows,
-            "bytes": size_bytes,
+            **{name: totals[name] for name in ("rows", "bytes", "rows_read", "bytes_read")},
         }
         return [name for name, value in expected.items() if head.get(name) != value]
 
@@ -121,6 +121,7 @@ def _agree(job: Mapping[str, Any], entry: Entry) -> bool:
         job.get("campaign_key") == entry.job.campaign.key
         and job.get("action") == entry.job.action
         and job.get("state") == entry.state
+        and job.get("carried_from") == (entry.origin.job.date.isoformat() if entry.origin else None)
         and (job.get("path"), job.get("rows"), job.get("bytes"), job.get("sha256"))
         == ((published.path, published.rows, published.bytes, published.sha256) if published else (None,) * 4)
     )

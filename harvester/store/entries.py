@@ -7,26 +7,46 @@ import datetime as dt
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harvester.errors import VerificationError
 from harvester.model import Action, Campaign, Harvest, Job, JobState, Published
 from harvester.store.database import Database
+from harvester.store.date_totals import DateTotals, date_totals
 from harvester.store.ledger import Ledger
 
 BATCH_JOBS = 500
 """Jobs read in one transaction: a long one would keep SQLite from tidying up behind a run."""
+
+ENTRY = """
+    SELECT jobs.id, harvests.account, harvests.date, key, parent_key, jobs.action, jobs.state,
+        jobs.path, jobs.rows, jobs.bytes, jobs.sha256,
+        origin.id AS origin_id, origins.date AS origin_date, origin.state AS origin_state,
+        origin.path AS origin_path, origin.rows AS origin_rows, origin.bytes AS origin_bytes,
+        origin.sha256 AS origin_sha256
+    FROM jobs JOIN harvests ON harvests.id = jobs.harvest_id JOIN campaigns ON campaigns.id = jobs.campaign_id
+    LEFT JOIN jobs AS origin ON origin.id = jobs.origin_id
+    LEFT JOIN harvests AS origins ON origins.id = origin.harvest_id
+"""
 
 RESTORE = "Restore the ledger from a backup; what lies in the output folder was left as it is."
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One job as the ledger has it; `published` is None where it has no partition."""
+    """One job as the ledger has it.
+
+    Attributes:
+        job: whose.
+        state: where it stands.
+        published: its partition; None where it has none.
+        origin: the job of an earlier harvest that read its set, where it is carried; no origin has one itself.
+    """
 
     job: Job
     state: JobState
     published: Published | None
+    origin: "Entry | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +68,7 @@ class Entries:
 
     def __init__(self, database: Database) -> None:
         self._path = database.path
+        self._database = database
         self._connection = database.durable
         self._ledger = Ledger(database, run_id="")
 
@@ -69,10 +90,10 @@ class Entries:
         with self._sound():
             return self._ledger.counts(harvest)
 
-    def totals(self, harvest: Harvest) -> tuple[int, int]:
-        """Return the rows and bytes of all published partitions."""
+    def totals(self, harvest: Harvest) -> DateTotals:
+        """Return what all jobs of a harvest come to."""
         with self._sound():
-            return self._ledger.totals(harvest)[:2]
+            return date_totals(self._database, harvest)
 
     def entries(self, harvest: Harvest) -> Iterator[Entry]:
         """Yield the jobs in the order of the plan; between two of them no transaction is open."""
@@ -83,12 +104,18 @@ class Entries:
             return
         for begin in range(first, last + 1, BATCH_JOBS):
             # The + keeps SQLite from walking an index of all jobs of the harvest for each batch.
-            batch = "jobs.id BETWEEN ? AND ? AND +harvest_id = ?"
+            batch = "jobs.id BETWEEN ? AND ? AND +jobs.harvest_id = ?"
             yield from self._read(batch, begin, begin + BATCH_JOBS - 1, harvest.id)
 
     def entry(self, job_id: int) -> Entry | None:
         """Return one job, as it is now."""
         return next(iter(self._read("jobs.id = ?", job_id)), None)
+
+    def carriers(self, origin_id: int, published: Published) -> list[Entry]:
+        """Return the carried jobs of an origin that have this very file as their partition, in order of their dates."""
+        these = "jobs.origin_id = ? AND jobs.path = ? AND jobs.sha256 = ? AND jobs.state = 'carried'"
+        found = self._read(these, origin_id, published.path, published.sha256)
+        return sorted(found, key=lambda entry: entry.job.date)
 
     def pages(self, job: Job) -> list[PageSpan]:
         """Return the committed pages of a job, in their order."""
@@ -99,14 +126,9 @@ class Entries:
             )
             return [PageSpan(*map(int, row)) for row in rows]
 
-    def _read(self, condition: str, *values: int) -> list[Entry]:
+    def _read(self, condition: str, *values: int | str) -> list[Entry]:
         with self._sound():
-            rows = self._connection.execute(
-                "SELECT jobs.id, harvests.account, date, key, parent_key, action, state, path, rows, bytes, sha256"
-                " FROM jobs JOIN harvests ON harvests.id = harvest_id JOIN campaigns ON campaigns.id = campaign_id"
-                f" WHERE {condition} ORDER BY jobs.id",
-                values,
-            )
+            rows = self._connection.execute(f"{ENTRY} WHERE {condition} ORDER BY jobs.id", values)
             return [_entry_of(row) for row in rows]
 
     @contextmanager
@@ -125,7 +147,14 @@ class Entries:
 def _entry_of(row: sqlite3.Row) -> Entry:
     date = dt.date.fromisoformat(row["date"])
     job = Job(row["id"], row["account"], Campaign(row["key"], row["parent_key"]), Action(row["action"]), date)
-    published = None
-    if row["path"] is not None:
-        published = Published(str(row["path"]), int(row["rows"]), int(row["bytes"]), str(row["sha256"]))
-    return Entry(job, JobState(row["state"]), published)
+    origin = None
+    if row["origin_id"] is not None:
+        there = replace(job, id=row["origin_id"], date=dt.date.fromisoformat(row["origin_date"]))
+        origin = Entry(there, JobState(row["origin_state"]), _published(row, "origin_"))
+    return Entry(job, JobState(row["state"]), _published(row), origin)
+
+
+def _published(row: sqlite3.Row, of: str = "") -> Published | None:
+    if row[f"{of}path"] is None:
+        return None
+    return Published(str(row[f"{of}path"]), int(row[f"{of}rows"]), int(row[f"{of}bytes"]), str(row[f"{of}sha256"]))

@@ -32,11 +32,17 @@ class RecordRules:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the ledger says of a partition: whose it is, its size and hash, and the pages that it was made of."""
+    """What the ledger says of a partition.
+
+    Attributes:
+        job: whose it is.
+        published: its place, size and hash.
+        pages: that it was made of; None where the ledger has forgotten them: then nothing is said of its positions.
+    """
 
     job: Job
     published: Published
-    pages: Sequence[PageSpan]
+    pages: Sequence[PageSpan] | None
 
 
 def flaw_of(output: Path, expected: Expected, rules: RecordRules) -> Flaw | None:
@@ -85,7 +91,8 @@ class _RowCheck:
         job = expected.job
         self._owner = (job.account, job.campaign.key, job.action)
         self._rules = rules
-        self._pages = chain.from_iterable(repeat(page, page.rows) for page in expected.pages)
+        pages = expected.pages
+        self._pages = None if pages is None else chain.from_iterable(repeat(page, page.rows) for page in pages)
         self._page: PageSpan | None = None
         self._position = 0
         # 64 bits of each identity: a set of a million takes 60 MB, and two of them meet once in 30 million such sets.
@@ -103,6 +110,8 @@ class _RowCheck:
 
     def _misplaced(self, position: int) -> str:
         """Positions ascend within a page; pages may overlap where the loop went back to meet a row that is known."""
+        if self._pages is None:
+            return ""
         page = next(self._pages, None)
         if page is None:
             return "more rows than the pages had"

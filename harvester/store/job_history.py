@@ -1,15 +1,21 @@
 """All that the ledger knows of single jobs: how their pages came, what was counted, and how they ended."""
 
+import datetime as dt
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
 import orjson
 
+from harvester.model import Action, Campaign, Command, Job, Published
+from harvester.snapshot import Snapshot
 from harvester.store.database import Database
 from harvester.store.job_report import PAGE_SUMS, JobReport, report_of
 
 NEIGHBOURS_EACH_SIDE = 2
+
+COUNTER_THEN = "(SELECT counter_at_start FROM jobs AS origin WHERE origin.id = jobs.origin_id)"
+"""What the counter of a carried job's set said before the set was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +36,28 @@ class JobHistory:
     """One job.
 
     Attributes:
-        account: whose.
-        date: the harvest date, ISO.
+        job: whose set it is, and for which date.
         report: as the manifest has it.
         run_id: of the run that last took it into its plan.
         finished_s: when its partition was published, seconds since the epoch; None if there is none.
         counter_rows: how many rows the campaign's counters say there should be; None where they do not say.
         broken_laws: of the campaign: by law, how many contacts break it.
         pages: in their order.
+        command: of the run that last took it into its plan; None where no run did.
+        counter_rows_then: what the counter said before the set of a carried job was read; None if it did not say.
+        snapshot: how the set stood when it was last read whole, for whichever date; None if it never was.
     """
 
-    account: str
-    date: str
+    job: Job
     report: JobReport
     run_id: str | None
     finished_s: float | None
     counter_rows: int | None
     broken_laws: Mapping[str, int]
     pages: tuple[HistoryPage, ...]
+    command: Command | None
+    counter_rows_then: int | None
+    snapshot: Snapshot | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +107,10 @@ class Histories:
     def jobs(self, campaign: KnownCampaign, date: str, action: str | None) -> Iterator[JobHistory]:
         """Yield the jobs of a campaign and ISO date, all of them or that of one action."""
         rows = self._connection.execute(
-            "SELECT jobs.*, key, parent_key, campaigns.account, date, counters.rows AS counter_rows, broken_laws,"
-            f" {PAGE_SUMS} FROM jobs JOIN campaigns ON campaigns.id = jobs.campaign_id"
-            " JOIN harvests ON harvests.id = jobs.harvest_id"
+            "SELECT jobs.*, key, parent_key, sent_at_ms, campaigns.account, date, command, broken_laws,"
+            f" counters.rows AS counter_rows, {COUNTER_THEN} AS counter_rows_then, {PAGE_SUMS}"
+            " FROM jobs JOIN campaigns ON campaigns.id = jobs.campaign_id"
+            " JOIN harvests ON harvests.id = jobs.harvest_id LEFT JOIN runs ON runs.id = jobs.run_id"
             " LEFT JOIN counters USING (harvest_id, campaign_id, action)"
             " LEFT JOIN campaign_notes USING (harvest_id, campaign_id)"
             " WHERE campaigns.account = ? AND key = ? AND date = ? AND (?4 IS NULL OR jobs.action = ?4)"
@@ -113,13 +124,30 @@ class Histories:
         pages = self._connection.execute(
             f"SELECT {', '.join(names)} FROM pages WHERE job_id = ? ORDER BY number", (row["id"],)
         )
+        campaign = Campaign(row["key"], row["parent_key"], row["sent_at_ms"])
+        date = dt.date.fromisoformat(row["date"])
         return JobHistory(
-            account=row["account"],
-            date=row["date"],
+            job=Job(row["id"], row["account"], campaign, Action(row["action"]), date),
             report=report_of(row),
             run_id=row["run_id"],
             finished_s=row["finished_s"],
             counter_rows=row["counter_rows"],
             broken_laws=orjson.loads(row["broken_laws"] or "{}").get("broken", {}),
             pages=tuple(HistoryPage(**{**page, "is_shifted": bool(page["is_shifted"])}) for page in pages),
+            command=Command(row["command"]) if row["command"] else None,
+            counter_rows_then=row["counter_rows_then"],
+            snapshot=self._snapshot(row["campaign_id"], row["action"]),
         )
+
+    def _snapshot(self, campaign_id: int, action: str) -> Snapshot | None:
+        row = self._connection.execute(
+            "SELECT snapshots.origin_id, checked_on, counter_rows, date, path, rows, bytes, sha256 FROM snapshots"
+            " JOIN jobs ON jobs.id = snapshots.origin_id JOIN harvests ON harvests.id = harvest_id"
+            " WHERE snapshots.campaign_id = ? AND snapshots.action = ?",
+            (campaign_id, action),
+        ).fetchone()
+        if row is None:
+            return None
+        partition = Published(row["path"], row["rows"], row["bytes"], row["sha256"]) if row["path"] else None
+        date, checked_on = map(dt.date.fromisoformat, (row["date"], row["checked_on"]))
+        return Snapshot(row["origin_id"], date, checked_on, row["counter_rows"], partition)

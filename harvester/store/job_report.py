@@ -21,15 +21,21 @@ UNJOINED_PAGES = """(
 )"""
 """How many pages have no row in common with the one before, so that nobody can tell whether the set moved between."""
 
+CARRIED_FROM = """(
+    SELECT date FROM jobs AS origin JOIN harvests ON harvests.id = origin.harvest_id WHERE origin.id = jobs.origin_id
+)"""
+"""The harvest date on which the set of a carried job was read."""
+
 PAGE_SUMS = (
     f"{PAGE_SUM.format(1)} AS pages, {PAGE_SUM.format('duplicates')} AS duplicates,"
     f" {PAGE_SUM.format('is_shifted')} AS is_shifted, {UNJOINED_PAGES} AS unjoined_pages,"
     f" {PAGE_SUM.format('NOT (rows OR duplicates OR unreadable_rows)')} AS repeating_pages,"
     f" iif(path IS NULL, {UNREADABLE_PAGES}, quarantine) AS unreadable_pages,"
     " (SELECT rows FROM counters WHERE counters.harvest_id = jobs.harvest_id"
-    " AND counters.campaign_id = jobs.campaign_id AND counters.action = jobs.action) AS counter_rows"
+    " AND counters.campaign_id = jobs.campaign_id AND counters.action = jobs.action) AS counter_rows,"
+    f" {CARRIED_FROM} AS carried_from"
 )
-"""What the pages of a job come to together, and what its counter says, in a query on jobs."""
+"""What the pages of a job come to together, what its counter says, and where its set was read; in a query on jobs."""
 
 ENDINGS_WITHOUT_CALL = frozenset({None, SHORT_PAGE})
 
@@ -41,7 +47,9 @@ class JobReport:
     `unreadable_rows`, and `unreadable_from` that names the pages of such rows by their first row's place in the set,
     are of the partition that stands, else of the pages stored so far. `unjoined_pages` are those that share no row with
     the page before them, so that a move of the set would not show there. `counter_rows` is how many rows there should
-    be, if that is known.
+    be, if that is known. `due` says why the set was read on this date, and `carried_from` is the ISO date of the
+    harvest that read it instead: the pages and their calls are told there. `changes` is what the comparison with the
+    harvest before it found, as `change_book.JobChanges` has it; None while it is not compared.
     """
 
     campaign_key: str
@@ -72,6 +80,9 @@ class JobReport:
     verdict: str | None
     counter_rows: int | None
     is_doubted: bool
+    due: str | None
+    carried_from: str | None
+    changes: Mapping[str, object] | None
 
     @property
     def consistency(self) -> str:
@@ -85,6 +96,7 @@ REPORTED_AS_STORED = (
     *("action", "calls", "rows", "bytes", "sha256", "path", "ending"),
     *("code", "reason", "remedy", "attempts", "not_before_s"),
     *("pages", "duplicates", "unjoined_pages", "retries", "waited_s", "verdict", "counter_rows"),
+    *("due", "carried_from"),
 )
 
 
@@ -101,5 +113,6 @@ def report_of(row: sqlite3.Row) -> JobReport:
         unreadable_from=[from_index for from_index, _ in unreadable_pages],
         is_shifted=bool(row["is_shifted"]),
         is_doubted=bool(row["is_doubted"]),
+        changes=orjson.loads(row["changes"] or "null"),
         **{name: row[name] for name in REPORTED_AS_STORED},
     )

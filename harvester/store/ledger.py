@@ -20,6 +20,7 @@ from harvester.model import (
     Action,
     Campaign,
     ClaimedJob,
+    Command,
     Delay,
     Discovery,
     GivenUp,
@@ -31,7 +32,9 @@ from harvester.model import (
 )
 from harvester.store.database import Database
 from harvester.store.job_report import PAGE_SUM, PAGE_SUMS, UNREADABLE_PAGES, JobReport, report_of
+from harvester.store.plans import NOT_LIVE, PlanOf, Wanted, take_into_plan
 from harvester.store.requeuing import Cause, Chosen, go_on, start_anew
+from harvester.store.snapshots import note_counters, remember, republish
 
 PLAN_BATCH_CAMPAIGNS = 1_000
 """Campaigns taken from the list at a time: keeps memory flat while 900,000 jobs are planned."""
@@ -39,15 +42,12 @@ PLAN_BATCH_CAMPAIGNS = 1_000
 KNOWN = """EXISTS (
     SELECT 1 FROM jobs sibling LEFT JOIN pages ON pages.job_id = sibling.id
     WHERE sibling.harvest_id = jobs.harvest_id AND sibling.campaign_id = jobs.campaign_id
-    AND (sibling.state = 'done' OR pages.number IS NOT NULL)
+    AND (sibling.state IN ('done', 'carried') OR pages.number IS NOT NULL)
 )"""
 """Whether any job of the same campaign and date has had a good answer."""
 
-ENDED = (JobState.DONE, JobState.PARTIAL, JobState.SKIPPED)
+ENDED = (JobState.DONE, JobState.PARTIAL, JobState.CARRIED, JobState.SKIPPED)
 """States of jobs that need their part no more."""
-
-NOT_LIVE = "(jobs.run_id IS NULL OR jobs.run_id NOT IN (SELECT value FROM json_each(?)))"
-"""Whether a job belongs to no other run that is at work now."""
 
 
 class Ledger:
@@ -67,10 +67,12 @@ class Ledger:
 
     # --- runs and harvests ------------------------------------------------------------------------------------------
 
-    def begin_run(self, wall_s: float) -> None:
-        """Write down that this run exists."""
+    def begin_run(self, wall_s: float, command: Command = Command.RUN) -> None:
+        """Write down that this run exists, and what it is for."""
         with self._writing() as connection:
-            connection.execute("INSERT INTO runs (id, started_s) VALUES (?, ?)", (self.run_id, wall_s))
+            connection.execute(
+                "INSERT INTO runs (id, command, started_s) VALUES (?, ?, ?)", (self.run_id, command, wall_s)
+            )
 
     def end_run(self, wall_s: float, outcome: str) -> None:
         """Write down how this run ended."""
@@ -104,42 +106,23 @@ class Ledger:
 
     # --- planning ---------------------------------------------------------------------------------------------------
 
-    def plan(self, harvest: Harvest, campaigns: Iterable[Campaign], actions: Sequence[Action]) -> None:
-        """Take these jobs into this run's plan, new or known.
+    def plan(
+        self,
+        harvest: Harvest,
+        campaigns: Iterable[Campaign],
+        actions: Sequence[Action],
+        is_wanted: Wanted = lambda *_: True,
+    ) -> None:
+        """Take these jobs into this run's plan, new or known, but for those that are not wanted.
 
-        One transaction for each `PLAN_BATCH_CAMPAIGNS`, so that other processes can go on meanwhile; a plan that is cut
-        off is made whole by planning again.
+        Jobs of other runs that are at work are left to them; only a nightly run takes over what a backfill has not
+        begun. One transaction for each `PLAN_BATCH_CAMPAIGNS`, so that other processes can go on meanwhile; a plan that
+        is cut off is made whole by planning again.
         """
         waiting = iter(campaigns)
         while batch := list(islice(waiting, PLAN_BATCH_CAMPAIGNS)):
             with self._writing() as connection:
-                live = self._live()
-                connection.executemany(
-                    "INSERT INTO campaigns (account, key, parent_key) VALUES (?, ?, ?)"
-                    " ON CONFLICT DO UPDATE SET parent_key = excluded.parent_key",
-                    ((harvest.account, campaign.key, campaign.parent_key) for campaign in batch),
-                )
-                connection.executemany(
-                    "INSERT INTO jobs (harvest_id, campaign_id, action, run_id)"
-                    " SELECT ?, id, ?, ? FROM campaigns WHERE account = ? AND key = ?"
-                    f" ON CONFLICT DO UPDATE SET run_id = excluded.run_id WHERE {NOT_LIVE}",
-                    (
-                        (harvest.id, action, self.run_id, harvest.account, campaign.key, live)
-                        for campaign in batch
-                        for action in actions
-                    ),
-                )
-
-    def plan_again(self, harvest: Harvest, actions: Sequence[Action]) -> None:
-        """Take all campaigns of an earlier plan of this harvest into this run's plan, also for actions new to them."""
-        with self._writing() as connection:
-            live = self._live()
-            connection.executemany(
-                "INSERT INTO jobs (harvest_id, campaign_id, action, run_id)"
-                " SELECT DISTINCT harvest_id, campaign_id, ?, ? FROM jobs WHERE harvest_id = ?"
-                f" ON CONFLICT DO UPDATE SET run_id = excluded.run_id WHERE {NOT_LIVE}",
-                ((action, self.run_id, harvest.id, live) for action in actions),
-            )
+                take_into_plan(connection, PlanOf(harvest, self.run_id, self._live()), batch, actions, is_wanted)
 
     def note_discovery(self, harvest: Harvest, discovery: Discovery) -> None:
         """Note how far the listing of this harvest's campaigns has come."""
@@ -163,7 +146,7 @@ class Ledger:
                     go_on(connection, Chosen((state,), *these))
 
     def requeue_missing(self, harvest: Harvest, is_there: Callable[[str, int], bool]) -> int:
-        """Send planned jobs that are done, but whose partition is gone, back to their first row.
+        """Send planned jobs that are done or carried, but whose partition is gone, back to their first row.
 
         Args:
             harvest: whose.
@@ -173,14 +156,16 @@ class Ledger:
             How many jobs that were.
         """
         done = self._connection.execute(
-            "SELECT id, path, bytes FROM jobs WHERE harvest_id = ? AND run_id = ? AND state = 'done'",
+            "SELECT id, path, bytes FROM jobs"
+            " WHERE harvest_id = ? AND run_id = ? AND state IN ('done', 'carried') AND path IS NOT NULL",
             (harvest.id, self.run_id),
         )
         missing = [row["id"] for row in done if not is_there(row["path"], row["bytes"])]
         if missing:
             with self._writing() as connection:
                 for job_id in missing:
-                    start_anew(connection, Chosen((JobState.DONE,), "id = ?", (job_id,)), Cause.FILE_GONE)
+                    gone = Chosen((JobState.DONE, JobState.CARRIED), "id = ?", (job_id,))
+                    start_anew(connection, gone, Cause.FILE_GONE)
         return len(missing)
 
     def release(self, harvest: Harvest) -> None:
@@ -211,15 +196,17 @@ class Ledger:
         """Move up to `limit` due jobs to running, in the order of the plan, and return them."""
         with self._writing() as connection:
             rows = connection.execute(
-                "SELECT jobs.id, action, attempts, ending, key, parent_key, is_doubted, rows AS standing_rows,"
+                "SELECT jobs.id, action, attempts, ending, key, parent_key, sent_at_ms, due, is_doubted,"
+                " rows AS standing_rows,"
                 f" {KNOWN} AS is_known,"
                 f" {PAGE_SUM.format('rows')} AS rows_stored, {UNREADABLE_PAGES} AS unreadable_pages"
                 " FROM jobs JOIN campaigns ON campaigns.id = campaign_id"
                 " WHERE harvest_id = ? AND run_id = ? AND state = 'pending' AND not_before_s <= ?"
-                " ORDER BY jobs.id LIMIT ?",
+                " ORDER BY rank, jobs.id LIMIT ?",
                 (harvest.id, self.run_id, now_s, limit),
             ).fetchall()
             connection.executemany("UPDATE jobs SET state = 'running' WHERE id = ?", ((row["id"],) for row in rows))
+            note_counters(connection, (row["id"] for row in rows))
             return [self._claimed(harvest, row) for row in rows]
 
     def next_due_s(self, harvest: Harvest) -> float | None:
@@ -252,11 +239,14 @@ class Ledger:
             )
             for job, partition in published:
                 self._move(connection, job, partition.state)
+                republish(connection, job.id, partition)
                 connection.execute(
                     "UPDATE jobs SET path = ?, rows = ?, bytes = ?, sha256 = ?, finished_s = ?,"
-                    f" quarantine = {UNREADABLE_PAGES}, code = NULL, reason = NULL, remedy = NULL WHERE id = ?",
+                    f" quarantine = {UNREADABLE_PAGES}, origin_id = NULL, code = NULL, reason = NULL, remedy = NULL"
+                    " WHERE id = ?",
                     (partition.path, partition.rows, partition.bytes, partition.sha256, wall_s, job.id),
                 )
+                remember(connection, job.id)
 
     def restart(self, job: Job) -> None:
         """Forget the pages of a running job: its part is gone or not to be trusted."""
@@ -290,10 +280,12 @@ class Ledger:
                 self._end(connection, job, end)
             moved = connection.execute(
                 "UPDATE jobs SET state = ?, code = ?, reason = ?, remedy = ? WHERE harvest_id = ? AND state = 'pending'"
-                " AND campaign_id = (SELECT campaign_id FROM jobs WHERE id = ?)",
+                " AND campaign_id = (SELECT campaign_id FROM jobs WHERE id = ?) RETURNING id",
                 (end.state, end.code, end.reason, end.remedy, harvest.id, jobs[0].id),
-            )
-            return len(jobs) + moved.rowcount
+            ).fetchall()
+            for row in moved:
+                remember(connection, row["id"])
+            return len(jobs) + len(moved)
 
     # --- what people ask for ----------------------------------------------------------------------------------------
 
@@ -345,7 +337,7 @@ class Ledger:
             " WHERE job_id = ? ORDER BY number DESC LIMIT 1",
             (row["id"],),
         ).fetchone()
-        campaign = Campaign(row["key"], row["parent_key"])
+        campaign = Campaign(row["key"], row["parent_key"], row["sent_at_ms"])
         unreadable_pages = orjson.loads(row["unreadable_pages"])
         return ClaimedJob(
             job=Job(row["id"], harvest.account, campaign, Action(row["action"]), harvest.date),
@@ -358,6 +350,7 @@ class Ledger:
             unreadable_from=tuple(from_index for from_index, _ in unreadable_pages),
             is_doubted=bool(row["is_doubted"]),
             standing_rows=row["standing_rows"],
+            due=row["due"],
         )
 
     @staticmethod
@@ -370,6 +363,7 @@ class Ledger:
         connection.execute(
             "UPDATE jobs SET code = ?, reason = ?, remedy = ? WHERE id = ?", (end.code, end.reason, end.remedy, job.id)
         )
+        remember(connection, job.id)
 
     def _move(self, connection: sqlite3.Connection, job: Job, to: JobState) -> None:
         row = connection.execute("SELECT state FROM jobs WHERE id = ?", (job.id,)).fetchone()

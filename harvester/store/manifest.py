@@ -3,12 +3,17 @@
 The manifest is written last and replaced as a whole, so a reader always sees a true one. It is streamed, a job or a
 campaign a line, and so readable by `jq` and flat in memory however many there are.
 
-`_SUCCESS` says that every job the ledger knows of the date is done. It does not say that the ledger knows all of them:
-a run that named its campaigns or actions planned no others, and `discovery` tells whether the account was listed.
+A manifest describes the whole snapshot of its date: a set that was not read on it is carried, and its entry names the
+partition of the date on which it was. So a reader of one manifest finds every set, and needs no other.
+
+`_SUCCESS` says that every job the ledger knows of the date is done, carried or skipped. It does not say that the ledger
+knows all of them: a run that named its campaigns or actions planned no others, and `discovery` tells whether the
+account was listed.
 """
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
 
@@ -17,14 +22,18 @@ import orjson
 from harvester import __version__
 from harvester.model import Action, Campaign, Discovery, Harvest, Job, JobState
 from harvester.store.campaign_report import CampaignReport, campaign_reports
+from harvester.store.date_totals import date_totals
 from harvester.store.disk import FILE_MODE, disk_errors, make_folder, sync_folder
 from harvester.store.job_report import JobReport
 from harvester.store.ledger import Ledger
 from harvester.store.partitions import Compression, Partitions
 
-MANIFEST_VERSION = 2
+MANIFEST_VERSION = 3
 
-SIGNATURE = ("written_at", "run_id", "harvester_version")
+COMPLETE = frozenset({JobState.DONE, JobState.CARRIED, JobState.SKIPPED})
+"""States of jobs that hold all that the server had to give."""
+
+SIGNATURE = ("written_at", "run_id", "command", "harvester_version")
 """What says who wrote a manifest and when, not what it holds."""
 
 
@@ -41,7 +50,7 @@ def write_manifest(output: Path, ledger: Ledger, harvest: Harvest, written_at: s
         Where the manifest lies.
     """
     counts = ledger.counts(harvest)
-    ended = counts[JobState.DONE] + counts[JobState.SKIPPED]
+    ended = sum(counts[state] for state in COMPLETE)
     is_complete = harvest.discovery is not Discovery.PARTIAL and ended == sum(counts.values())
     return _write(output, ledger, harvest, written_at, is_complete=is_complete)
 
@@ -97,7 +106,7 @@ def _substance(head: bytes) -> object:
 
 
 def _lines(ledger: Ledger, harvest: Harvest, *, is_complete: bool, written_at: str) -> Iterator[bytes]:
-    rows, size_bytes, calls = ledger.totals(harvest)
+    totals = date_totals(ledger.database, harvest)
     head = {
         "manifest_version": MANIFEST_VERSION,
         "account": harvest.account,
@@ -107,16 +116,21 @@ def _lines(ledger: Ledger, harvest: Harvest, *, is_complete: bool, written_at: s
         "written_at": written_at,
         "harvester_version": __version__,
         "run_id": ledger.run_id,
+        "command": _command(ledger),
         "jobs_by_state": {state.value: number for state, number in ledger.counts(harvest).items()},
-        "rows": rows,
-        "bytes": size_bytes,
-        "calls": calls,
+        **asdict(totals),
     }
     yield orjson.dumps(head)[:-1] + b',\n"jobs": [\n'
     yield from _listed(_job(harvest, job) for job in ledger.jobs(harvest))
     yield b'\n],\n"campaigns": [\n'
     yield from _listed(map(_campaign, campaign_reports(ledger.database, harvest)))
     yield b"\n]}\n"
+
+
+def _command(ledger: Ledger) -> str | None:
+    """Return what the run that writes is for; None where it is no run, such as a repair."""
+    row = ledger.database.durable.execute("SELECT command FROM runs WHERE id = ?", (ledger.run_id,)).fetchone()
+    return row["command"] if row else None
 
 
 def _listed(entries: Iterable[dict[str, object]]) -> Iterator[bytes]:
@@ -133,6 +147,9 @@ def _job(harvest: Harvest, job: JobReport) -> dict[str, object]:
         "parent_campaign_key": job.parent_campaign_key,
         "action": job.action,
         "state": job.state,
+        "due": job.due,
+        "carried_from": job.carried_from,
+        "changes": job.changes,
         "path": job.path,
         "rows": job.rows,
         "bytes": job.bytes,

@@ -305,9 +305,13 @@ class Partitions:
             os.close(part.file)
         self._open.clear()
 
-    def _part_path(self, job: Job) -> Path:
+    def draft_path(self, job: Job, name: str) -> Path:
+        """Return where a file of this name, which is to be moved to the job's folder, may grow until then."""
         prefix = _part_prefix(job.account, job.date, job.action)
-        return self._output / "_parts" / f"{prefix}{self.relative_path(job).name}"
+        return self._output / "_parts" / f"{prefix}{PurePosixPath(name).name}"
+
+    def _part_path(self, job: Job) -> Path:
+        return self.draft_path(job, self.relative_path(job).name)
 
 
 def _part_prefix(account: str, date: dt.date, action: Action) -> str:

@@ -44,7 +44,7 @@ SPENT = "calls = 0, codes = '{}', retries = 0, waited_s = 0"
 UNDOUBTED = "is_doubted = is_doubted AND state IN ('partial', 'failed')"
 """A doubt lasts until the set was read to its end again, all rows of it: to such jobs short pages prove nothing yet."""
 
-FILE = "path = NULL, rows = NULL, bytes = NULL, sha256 = NULL, finished_s = NULL, quarantine = '[]'"
+FILE = "path = NULL, rows = NULL, bytes = NULL, sha256 = NULL, finished_s = NULL, quarantine = '[]', origin_id = NULL"
 
 ALSO: Mapping[Cause, str] = {
     Cause.ASKED: f"{SPENT}, {UNDOUBTED}",
@@ -65,7 +65,7 @@ def start_anew(connection: sqlite3.Connection, jobs: Chosen, cause: Cause) -> in
         How many jobs that were.
     """
     connection.execute(f"DELETE FROM pages WHERE job_id IN (SELECT id FROM jobs WHERE {jobs.where})", jobs.values)
-    changes = f"{WAITING}, ending = NULL, verdict = NULL, {ALSO[cause]}"
+    changes = f"{WAITING}, ending = NULL, verdict = NULL, changes = NULL, {ALSO[cause]}"
     return connection.execute(f"UPDATE jobs SET {changes} WHERE {jobs.where}", jobs.values).rowcount
 
 

@@ -36,7 +36,7 @@ CONNECTIONS_UNBOUNDED = 0
 """The pool sets no limit: the workers do, and a call that waited for a connection would hold its permit idle."""
 
 _CHUNK_BYTES = 64 * 1024
-_KEPT_HEADERS = ("Retry-After", "Location")
+_KEPT_HEADERS = ("Retry-After", "Location", "Date")
 _HEADERS = {
     "Content-Type": "application/x-www-form-urlencoded",
     # Compression that is not asked for is unpacked all the same, but it saves nothing that we need.

@@ -28,7 +28,7 @@ MARGIN_SHARE = 0.1
 """A token is renewed this long before its end: a call on its way must not outlive it, nor a short life be wasted."""
 
 TOKEN_PATH = "/oauth/v2/token"  # noqa: S105  a path
-_SCOPE = "ZohoCampaigns.campaign.READ"
+SCOPE = "ZohoCampaigns.campaign.READ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,27 @@ class TokenSettings:
     token_throttle_s: float = 600.0
 
 
+def cache_of(credentials: Credentials, settings: TokenSettings) -> TokenCache:
+    """Return the cache of an account's access token; with another refresh token it counts as empty."""
+    name = fingerprint(credentials.client_id, credentials.refresh_token, settings.accounts_url)
+    return TokenCache(settings.state, settings.account, name)
+
+
+async def keep(grant: Grant, asked_at_s: float, cache: TokenCache) -> None:
+    """Put the access token that came with a new refresh token into the cache, so that no run asks for one at once.
+
+    Args:
+        grant: the token, asked for at `asked_at_s`, in wall seconds since the epoch.
+        asked_at_s: likewise; this request counts among the 10 in 10 minutes.
+        cache: of the new refresh token.
+
+    Raises:
+        ConfigError, DiskError, TransportError: as `TokenCache.locked` and `TokenCache.write` do.
+    """
+    async with cache.locked():
+        cache.write(CacheEntry(grant.access_token, asked_at_s, asked_at_s + grant.life_s, (asked_at_s,)))
+
+
 class TokenThrottledError(Exception):
     """No token may be asked for during the next `wait_s` seconds."""
 
@@ -82,11 +103,7 @@ class Tokens:
         self._credentials = credentials
         self._settings = settings
         self._clock = clock
-        self._cache = TokenCache(
-            settings.state,
-            settings.account,
-            fingerprint(credentials.client_id, credentials.refresh_token, settings.accounts_url),
-        )
+        self._cache = cache_of(credentials, settings)
         self._current = ""
         self._renew_at_s = 0.0  # on the boot clock
         self._rejected = ""
@@ -125,7 +142,7 @@ class Tokens:
         if self._rejections >= REJECTIONS_MAX:
             self._refusal = CredentialsError(
                 f"Account {self._settings.account}: the API takes no access token, not even a new one.",
-                f"Check that the refresh token has the scope {_SCOPE} and that data_center is the account's own.",
+                f"Check that the refresh token has the scope {SCOPE} and that data_center is the account's own.",
             )
 
     def accept(self, token: str) -> None:
@@ -212,8 +229,8 @@ class Tokens:
         if refusal.reason is RefusalReason.UNCLEAR:
             return TransportError(FailureKind.TRANSIENT, where, is_sent=True)
         remedies = {
-            RefusalReason.REFRESH_TOKEN: f"Make a new refresh token with the scope {_SCOPE}: this one is wrong or "
-            "was revoked.",
+            RefusalReason.REFRESH_TOKEN: f"Make a new refresh token with the scope {SCOPE}, by harvester login: "
+            "this one is wrong or was revoked.",
             RefusalReason.CLIENT: "Check client_id and client_secret, and data_center: a client of one data centre is "
             "unknown in the others.",
             RefusalReason.HOST: "Check accounts_url and data_center: this is not the accounts host.",

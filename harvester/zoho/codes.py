@@ -18,6 +18,7 @@ class Endpoint(StrEnum):
     RECIPIENTS = auto()  #: getcampaignrecipientsdata
     CAMPAIGNS = auto()  #: recentcampaigns
     REPORTS = auto()  #: campaignreports
+    DETAILS = auto()  #: getcampaigndetails
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ SUCCESS: Mapping[Endpoint, frozenset[str]] = {
     Endpoint.RECIPIENTS: frozenset({"0"}),
     Endpoint.CAMPAIGNS: frozenset({"0", "200"}),  # some neighbours say 200
     Endpoint.REPORTS: frozenset({"0", "200"}),
+    Endpoint.DETAILS: frozenset({"0", "200"}),
 }
 """The codes that announce rows."""
 
@@ -196,6 +198,11 @@ DIFFERENCES: Mapping[Endpoint, Mapping[str, Meaning]] = {
     },
     Endpoint.REPORTS: {
         "6101": Meaning(None, "no campaign was sent", _NO_ROWS),
+    },
+    # What ends a set of contacts does not say that an A/B campaign has no halves.
+    Endpoint.DETAILS: {
+        "6302": Meaning(FailureKind.CAMPAIGN, "no details of this campaign", _REPORT),
+        **_rows(FailureKind.JOB, _REPORT, dict.fromkeys(("6303", "6501", "992", "993"), "says nothing of details")),
     },
 }
 TOO_FEW_FOR_AB = Meaning(FailureKind.NOT_APPLICABLE, "an A/B campaign with fewer than 4 recipients", _NO_ROWS)

@@ -14,7 +14,7 @@ class HttpReply:
     Attributes:
         status: the HTTP status.
         content_type: the media type as sent, or "".
-        headers: `Retry-After` and `Location` only, under these spellings.
+        headers: `Retry-After`, `Location` and `Date` only, under these spellings.
         body: the decoded bytes; holds personal data, so it is kept out of `repr`.
         received_at_s: wall seconds since the epoch; without it a Retry-After *date* cannot be read.
     """

@@ -173,7 +173,7 @@ class Rehearsal:
             },
             "harvest": {"concurrency": CONCURRENCY, "call_timeout_s": CALL_TIMEOUT_S, "late_grace_s": 0.2},
         }
-        sections = {name: {**values, **changes.get(name, {})} for name, values in document.items()}
+        sections = {name: {**document.get(name, {}), **changes.get(name, {})} for name in document | changes}
         (self.folder / "config.toml").write_text(_toml(sections), encoding="utf-8")
 
     async def start(
@@ -317,9 +317,15 @@ def _lines(path: Path) -> list[bytes]:
 
 
 def _toml(sections: Mapping[str, Mapping[str, object]]) -> str:
-    """Return the sections as TOML; strings, numbers, booleans and lists are written there as in JSON."""
+    """Return the sections as TOML; strings, numbers, booleans and lists are written there nearly as in JSON."""
     lines = []
     for name, values in sections.items():
         lines += [f"[{name}]"] if name else []
-        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items() if value is not None]
+        lines += [f"{key} = {_toml_value(value)}" for key, value in values.items() if value is not None]
     return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {_toml_value(each)}' for key, each in value.items())} }}"
+    return f"[{', '.join(map(_toml_value, value))}]" if isinstance(value, list) else json.dumps(value)

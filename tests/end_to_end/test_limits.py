@@ -1,9 +1,11 @@
 """The limit is kept over real sockets: for every way of counting, over kills, and by several processes at once."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 
 import pytest
-from end_to_end.rehearsal import CONCURRENCY, Rehearsal, Rehearse, assert_is_truth, assert_is_whole
+from end_to_end.rehearsal import CONCURRENCY, DATE, Rehearsal, Rehearse, assert_is_truth, assert_is_whole
 
 from harvester.simulator.options import (
     CountedAt,
@@ -80,3 +82,23 @@ async def test_R_13_two_processes_share_one_budget_and_no_job(rehearse: Rehearse
     assert_is_truth(rehearsal)
     assert_is_whole(rehearsal)
     assert rehearsal.total("pages_served_twice") == 0
+
+
+async def test_R_13_a_backfill_beside_a_run_keeps_the_limit_and_ends_as_well(rehearse: Rehearse) -> None:
+    """Two commands on one budget, each with its share: no window is overrun, and neither waits for ever."""
+    rehearsal = await rehearse(jittery())
+    keys = [campaign.key for campaign in rehearsal.world.campaigns]
+    halves = [[flag for key in half for flag in ("--campaign", key)] for half in (keys[:7], keys[7:])]
+
+    programs = [
+        await rehearsal.start("backfill", "--as-of", DATE, *halves[0]),
+        await rehearsal.start_run(*halves[1]),
+    ]
+    ended = await asyncio.gather(*(program.ended() for program in programs))
+
+    assert [each.code for each in ended] == [0, 0], [each.stderr for each in ended]
+    assert_limit_kept(rehearsal)
+    assert_is_truth(rehearsal)
+    with closing(sqlite3.connect(rehearsal.state / "ledger.sqlite")) as ledger:
+        assert {command for (command,) in ledger.execute("SELECT DISTINCT command FROM calls")} == {"backfill", "run"}
+        assert ledger.execute("SELECT * FROM demands").fetchall() == []

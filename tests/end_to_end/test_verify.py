@@ -100,7 +100,7 @@ async def test_verify_beside_a_run_disturbs_nothing(rehearse: Rehearse) -> None:
     rehearsal = await rehearse(small(latency_s=0.2), harvest={"call_timeout_s": 30.0})
     program = await rehearsal.start_run()
     await program.event("job.done")
-    program.signal(signal.SIGSTOP)
+    program.stop()
     before = lasting_bytes(rehearsal)
 
     looked = await asked(rehearsal, "verify", "--json")

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from simulation.night import DATE, SECRETS, STABLE_EXITS, Night
@@ -15,7 +16,7 @@ from harvester.engine.errand import FEWER_SHARE
 from harvester.events import CountersMissing, JobDone, JobFailed, LockoutOpened, PageStored
 from harvester.model import Action, JobState
 from harvester.simulator.options import Counting
-from harvester.simulator.world import Campaign, Kind
+from harvester.simulator.world import Campaign, Kind, World
 from harvester.store.job_report import JobReport
 
 LEVEL_TOLERANCE_CALLS = 1e-3
@@ -24,8 +25,10 @@ LEVEL_TOLERANCE_CALLS = 1e-3
 END_STATES = {
     Kind.NORMAL: JobState.DONE,
     Kind.AB: JobState.DONE,
+    Kind.CHILD: JobState.DONE,
     Kind.TINY_AB: JobState.SKIPPED,
     Kind.FORBIDDEN: JobState.FAILED,
+    Kind.CHILD: JobState.DONE,
 }
 """How the jobs of each kind of campaign must end; drafts are in no plan."""
 
@@ -70,7 +73,7 @@ def _every_job_ended_as_it_must(night: Night) -> None:
     for account in night.scenario.accounts:
         expected = {
             (campaign.key, action): _end_states(night, account, campaign, action)
-            for campaign in world_of(night, account).campaigns
+            for campaign in _with_halves(world_of(night, account))
             if campaign.kind in END_STATES
             for action in night.settings.harvest.actions
         }
@@ -86,6 +89,12 @@ def _every_job_ended_as_it_must(night: Night) -> None:
             not wrong,
             f"P2: {len(wrong)} jobs of {account} are not where they must be: {sorted(map(str, wrong.items()))[:2]}",
         )
+
+
+def _with_halves(world: World) -> Iterator[Campaign]:
+    for campaign in world.campaigns:
+        yield campaign
+        yield from map(world.campaign, campaign.child_keys)
 
 
 def _end_states(night: Night, account: str, campaign: Campaign, action: Action) -> set[JobState]:

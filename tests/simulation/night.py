@@ -22,11 +22,12 @@ from simulation.wire import Wire
 
 from harvester.cli.account import harvest_accounts
 from harvester.cli.ending import Ending, summarise
-from harvester.cli.run import plan_named
 from harvester.cli.selection import Selection
-from harvester.cli.workshop import LEDGER_FILE, AccountBench, Machine, open_tools, store_of
+from harvester.cli.session import plan_named
+from harvester.cli.workshop import LEDGER_FILE, AccountBench, Approach, Machine, open_tools, store_of
 from harvester.engine.stop import Stop
 from harvester.events import Event
+from harvester.model import Command
 from harvester.settings import Settings
 from harvester.store.lock import exclusive
 from harvester.store.partitions import Compression
@@ -64,6 +65,7 @@ class Night:
         wire: the network, with the server and its referees.
         clock: the time.
         date: the harvest date.
+        command: what its runs are for.
         exit_codes: of the runs, None where one was killed.
         events: of all runs, each with its moment in true seconds.
         leaked_tasks: names of tasks that outlived their run.
@@ -80,6 +82,7 @@ class Night:
     wire: Wire
     clock: SimClock
     date: dt.date = DATE
+    command: Command = Command.RUN
     exit_codes: list[int | None] = field(default_factory=list)
     events: list[tuple[float, Event]] = field(default_factory=list)
     leaked_tasks: list[str] = field(default_factory=list)
@@ -120,7 +123,9 @@ def played(scenario: Scenario, after_run: Look = lambda _: None) -> Iterator[Nig
 async def _play(scenario: Scenario, folder: Path, after_run: Look) -> Night:
     loop = asyncio.get_running_loop()
     clock = SimClock(loop, WALL_START_S)
-    night = Night(scenario, folder, _settings(scenario, folder), Wire(scenario.server, clock, scenario.outages), clock)
+    night = Night(
+        scenario, folder, settings_of(scenario, folder), Wire(scenario.server, clock, scenario.outages), clock
+    )
     loop.set_exception_handler(lambda _, context: night.loop_errors.append(str(context.get("message"))))
     disturbances = [asyncio.create_task(each, name="disturbance") for each in _disturbances(night)]
     if scenario.has_yesterday:
@@ -230,7 +235,8 @@ async def _run(night: Night, life: Life, number: int) -> int:
     slowest_s = night.scenario.slowest_disk_s
     threads = [Thread(loop, life, rng, slowest_s) for _ in range(2)]
     machine = Machine(clock, threads[0], threads[1], rng)
-    selection = Selection(night.scenario.accounts, settings.harvest.actions, night.date, None, is_refresh=False)
+    accounts, actions = night.scenario.accounts, settings.harvest.actions
+    selection = Selection(accounts, actions, night.date, None, is_refresh=False, command=night.command)
     ending = Ending(began_s=clock.now_s())
 
     def emit(event: Event) -> None:
@@ -238,36 +244,39 @@ async def _run(night: Night, life: Life, number: int) -> int:
             night.events.append((clock.true_s(), event))
 
     with ExitStack() as stack:
+        for thread in threads:
+            stack.callback(thread.close)
         with exclusive(settings.state):
             database = MortalDatabase(settings.state / LEDGER_FILE, life)
             parts = MortalPartitions(settings.output, Compression(settings.harvest.compression), life)
             store = stack.enter_context(store_of(database, parts, clock, f"run-{night.date}-{number}"))
             plan_named(store, selection)
-        store.ledger.begin_run(clock.wall_s())
+        store.ledger.begin_run(clock.wall_s(), night.command)
         async with open_tools(store, machine, Stop(), emit) as tools:
-            benches = [AccountBench(name, settings, store, tools, night.wire) for name in selection.accounts]
+            approach = Approach(night.command)
+            benches = [AccountBench(name, settings, store, tools, night.wire, approach) for name in accounts]
             ending.troubles = await harvest_accounts(benches, selection, settings.output)
         summary = summarise(ending, selection, store.ledger, {})
         store.ledger.end_run(clock.wall_s(), summary.outcome)
     return summary.exit_code
 
 
-def _settings(scenario: Scenario, folder: Path) -> Settings:
+def settings_of(scenario: Scenario, folder: Path) -> Settings:
+    """Return the settings of a scenario's runs; `folder` is to hold output and state."""
     secret, refresh_token = SECRETS
     accounts = {
         name: {
             "client_id": f"client-of-{name}",
             "client_secret": secret,
-            "refresh_token": refresh_token,
+            "refresh_token": scenario.refresh_tokens.get(name, refresh_token),
             "base_url": f"http://127.0.0.1:{port}",
             "accounts_url": f"http://127.0.0.1:{port}",
         }
         for port, name in enumerate(scenario.accounts, start=8001)
     }
     places = {"output": folder / "output", "state": folder / "state"}
-    return Settings.model_validate(
-        places | {"accounts": accounts, "budget": scenario.budget, "harvest": scenario.harvest}
-    )
+    sections = {"accounts": accounts, "budget": scenario.budget, "harvest": scenario.harvest, **scenario.sections}
+    return Settings.model_validate(places | sections)
 
 
 def _disturbances(night: Night) -> Iterator[Coroutine[None, None, None]]:

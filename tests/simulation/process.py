@@ -8,7 +8,7 @@ import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -123,6 +123,7 @@ class Thread:
         self._rng = rng
         self._slowest_s = slowest_s
         self._waiting: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
+        self._handed_over: list[AbstractContextManager[Any]] = []
 
     def __call__(self, work: Callable[[], T], /) -> "asyncio.Future[T]":
         done: asyncio.Future[T] = self._loop.create_future()
@@ -130,6 +131,11 @@ class Thread:
         if len(self._waiting) == 1:
             self._start()
         return done
+
+    def close(self) -> None:
+        """Close what its work opened and handed over, as the kernel does for a process that dies before it has it."""
+        for each in self._handed_over:
+            each.__exit__(None, None, None)
 
     def _start(self) -> None:
         if self._rng.random() < PROMPT_SHARE:
@@ -148,6 +154,8 @@ class Thread:
         try:
             self._life.step()
             result = work()
+            if isinstance(result, AbstractContextManager):
+                self._handed_over.append(result)
             self._life.step()
         except BaseException as error:  # noqa: BLE001  the one who waits gets it, as from a real thread
             if not done.cancelled():

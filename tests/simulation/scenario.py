@@ -68,6 +68,8 @@ class Scenario:
         accounts: names of the accounts.
         budget: the settings' section.
         harvest: the settings' section.
+        sections: further ones, by name.
+        refresh_tokens: of accounts that have one of their own.
         deaths: of the first processes, in order.
         foreign_at_s: when somebody else uses up the limit.
         wall_steps: when the wall clock is set, and by how much.
@@ -82,6 +84,8 @@ class Scenario:
     accounts: tuple[str, ...] = ("acme",)
     budget: dict[str, Any] = field(default_factory=dict)
     harvest: dict[str, Any] = field(default_factory=dict)
+    sections: dict[str, Any] = field(default_factory=dict)
+    refresh_tokens: dict[str, str] = field(default_factory=dict)
     deaths: tuple[Death, ...] = ()
     foreign_at_s: tuple[float, ...] = ()
     wall_steps: tuple[tuple[float, float], ...] = ()

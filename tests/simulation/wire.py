@@ -20,6 +20,7 @@ from harvester.simulator.wire import API_PREFIX, Answer, Mishap, Request
 from harvester.zoho.wire import HttpReply, TransportError
 
 RECIPIENTS_PATH = f"{API_PREFIX}getcampaignrecipientsdata"
+REPORTS_PATH = f"{API_PREFIX}campaignreports"
 
 Question = tuple[str, str, int]
 """Campaign key, action and the 1-based index of the first row; the index is 0 where no rows are asked for."""
@@ -106,10 +107,10 @@ class Wire:
         self.answers_lost -= 1
         return HttpReply(answer.status, answer.content_type, answer.headers, answer.body, self._clock.wall_s())
 
-    def call_as_a_stranger(self, calls: int) -> None:
-        """Let somebody else with our credentials spend `calls` calls at once on the recipients of each account."""
+    def call_as_a_stranger(self, calls: int, path: str = RECIPIENTS_PATH) -> None:
+        """Let somebody else with our credentials spend `calls` calls at once on an endpoint of each account."""
         for authorization in self._authorizations.values():
-            request = Request(RECIPIENTS_PATH, {"resfmt": "JSON"}, {"authorization": authorization})
+            request = Request(path, {"resfmt": "JSON"}, {"authorization": authorization})
             for _ in range(calls):
                 self.zoho.answer(request, self._clock.true_s())
 

@@ -1,0 +1,123 @@
+"""A backfill that is killed again and again, over days; and one beside a nightly run, on one budget."""
+
+import asyncio
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+from simulation.many_nights import DAY_S, calls_to, in_a_folder, night_of
+from simulation.night import Night, _process, _run
+from simulation.oracle import Set, fewest_calls, sent_campaigns
+from simulation.process import Life
+from simulation.reader import SnapshotReader, Truths
+from simulation.scenario import Death, Scenario
+from simulation.truth import world_of
+
+from harvester.cli.selection import Selection
+from harvester.cli.unfinished import unfinished_date
+from harvester.cli.workshop import RECIPIENTS
+from harvester.model import Action, Command, JobState
+from harvester.simulator.options import Options, WorldOptions
+
+PAGE_ROWS = 60
+CONCURRENCY, PAGES_AHEAD = 16, 8
+CONFIRMING_CALLS = 10
+"""For the records that pages set, once for each harvest date."""
+
+KILLS = 10
+FIRST_DATE = dt.date(2026, 3, 1)
+
+
+def scenario(campaigns: int, actions: Sequence[Action]) -> Scenario:
+    """Return small campaigns that were all sent long ago, under the documented limit."""
+    world = WorldOptions(campaigns=campaigns, recipients_max=150, ab_share=0.02)
+    pace = {"concurrency": CONCURRENCY, "pages_ahead": PAGES_AHEAD}
+    harvest = {"actions": tuple(actions), "page_size": PAGE_ROWS} | pace
+    return Scenario(seed=3, server=Options(seed=3, world=world), harvest=harvest)
+
+
+def sets_of(night: Night) -> set[Set]:
+    campaigns = sent_campaigns(world_of(night, "acme"))
+    return {(campaign.key, action) for campaign in campaigns for action in night.settings.harvest.actions}
+
+
+def fewest_of(night: Night) -> int:
+    """Return the calls that read every set once."""
+    world = world_of(night, "acme")
+    return sum(fewest_calls(world.count(world.campaign(key), action), PAGE_ROWS) for key, action in sets_of(night))
+
+
+def checked(night: Night) -> Counter[str]:
+    """See that the date has every set, row for row, and return how many jobs stand in each state."""
+    snapshot, truths = SnapshotReader("acme").read(night), Truths(night, "acme")
+    assert snapshot.is_complete
+    assert snapshot.sets.keys() == sets_of(night)
+    assert all(standing.rows == truths.of(one) for one, standing in snapshot.sets.items())
+    return Counter(standing.state for standing in snapshot.sets.values())
+
+
+async def filled(night: Night, deaths: Sequence[Death]) -> list[dt.date]:
+    """Start the backfill without a date, again after each kill, and return the date that each process took."""
+    dates = []
+    for death in (*deaths, Death()):
+        today = dt.datetime.fromtimestamp(night.clock.wall_s(), dt.UTC).date()
+        actions = night.settings.harvest.actions
+        asked = Selection(("acme",), actions, today, None, is_refresh=False, command=Command.BACKFILL)
+        night.date = unfinished_date(night.settings, asked) or today
+        dates.append(night.date)
+        await _process(night, death, lambda _: None)
+    await night.wire.settle_down()
+    return dates
+
+
+def test_P3_a_backfill_of_2000_campaigns_killed_ten_times_ends_complete() -> None:
+    """Over days it keeps its date, reads every set once but for the calls in flight at kills, and has all rows."""
+    rng = Random(8)
+    deaths = [Death(after_s=rng.uniform(1.0, 15.0), pause_s=rng.uniform(3.0, 12.0) * 3600.0) for _ in range(KILLS)]
+
+    async def play(folder: Path) -> None:
+        night = night_of(scenario(2_000, [Action.OPENED]), folder, FIRST_DATE, Command.BACKFILL)
+        dates = await filled(night, deaths)
+
+        assert night.exit_codes == [None] * KILLS + [0]
+        assert set(dates) == {FIRST_DATE}
+        assert night.clock.true_s() > 3 * DAY_S
+        assert checked(night) == {JobState.DONE: len(sets_of(night))}
+        calls, lost = calls_to(night, "acme", RECIPIENTS), KILLS * (CONCURRENCY + PAGES_AHEAD)
+        assert fewest_of(night) <= calls <= fewest_of(night) + lost + CONFIRMING_CALLS
+        assert night.wire.ours.report()["totals"]["lockouts"] == 0
+
+    in_a_folder(play)
+
+
+async def beside(backfill: Night, nightly: Night, after_s: float) -> tuple[int, int]:
+    """Let a nightly run begin so long after a backfill, and return the exit codes of both."""
+    first = asyncio.create_task(_run(backfill, Life(), 0), name="backfill")
+    await asyncio.sleep(after_s)
+    second = asyncio.create_task(_run(nightly, Life(), 1), name="nightly")
+    return await first, await second
+
+
+@pytest.mark.parametrize("after_s", [5.0, 60.0, 400.0])
+def test_a_backfill_and_a_nightly_run_share_one_budget_and_both_end(after_s: float) -> None:
+    """Whenever the nightly run of the next date begins, each date is whole in the end, and no set is read twice."""
+
+    async def play(folder: Path) -> None:
+        backfill = night_of(scenario(250, [Action.SENT, Action.OPENED]), folder, FIRST_DATE, Command.BACKFILL)
+        nightly = replace(backfill, date=FIRST_DATE + dt.timedelta(days=1), command=Command.NIGHTLY)
+
+        assert await beside(backfill, nightly, after_s) == (0, 0)
+
+        await backfill.wire.settle_down()
+        for night in (backfill, nightly):
+            states = checked(night)
+            assert states.keys() <= {JobState.DONE, JobState.CARRIED}
+        calls = calls_to(backfill, "acme", RECIPIENTS)
+        assert fewest_of(backfill) <= calls <= fewest_of(backfill) + 2 * CONCURRENCY + CONFIRMING_CALLS
+        assert backfill.wire.ours.report()["totals"]["lockouts"] == 0
+
+    in_a_folder(play)
