@@ -1,4 +1,4 @@
-"""What a run takes for its campaigns: the listing of a date, the filters upon it, and the test halves of A/B campaigns."""
+"""What a run takes for its campaigns: the listing of a date, the filters upon it, and the halves of A/B campaigns."""
 
 import datetime as dt
 import os
@@ -15,6 +15,9 @@ from harvester.events import CampaignsUnsteady, ChildrenMissing, OffsetsDiffer
 from harvester.listing import CampaignFilter, CampaignType
 from harvester.model import Discovery
 from harvester.store.splits import Splits
+
+PAGE_ROWS = 100
+"""Of the listing: the second page begins with the last row of the first."""
 
 TOMORROW = DATE + dt.timedelta(days=1)
 REFUSED = {"status": "error", "code": "2206", "message": "Campaign is deleted."}
@@ -122,7 +125,12 @@ async def test_a_campaign_deleted_meanwhile_pushes_no_other_past_the_pages(tmp_p
 async def test_a_listing_that_never_holds_still_is_taken_as_both_readings_give_it(tmp_path: Path) -> None:
     """Bounded, each campaign once, and told."""
     host, counter = Host(rows(150)), iter(range(1_000, 2_000))
-    host.before_page = lambda _: host.rows.insert(0, listed_row(f"k{next(counter)}"))
+
+    def send_at_the_joint(from_index: int) -> None:
+        if from_index == PAGE_ROWS:
+            host.rows.insert(0, listed_row(f"k{next(counter)}"))
+
+    host.before_page = send_at_the_joint
     async with listing_run(tmp_path, host) as place:
         await place.plan()
 
@@ -266,7 +274,7 @@ async def test_A_34_halves_are_campaigns_of_their_own(tmp_path: Path) -> None:
 async def test_a_young_campaign_without_halves_is_asked_about_on_later_dates(tmp_path: Path) -> None:
     """Not on the same date, and not once it is a week old."""
     host = ab_host("p", age_days=5)
-    splits, host.splits = host.splits, {"p": None}
+    host.splits = {"p": None}
     calls, planned = [], []
     for date in (DATE, DATE, TOMORROW, DATE + dt.timedelta(days=2), DATE + dt.timedelta(days=3)):
         async with listing_run(tmp_path, host, date) as place:
@@ -276,20 +284,18 @@ async def test_a_young_campaign_without_halves_is_asked_about_on_later_dates(tmp
             assert place.told(ChildrenMissing) == []
 
     assert (calls, planned) == ([1, 1, 2, 2, 2], [1] * 5)
-    host.splits = splits
 
 
 async def test_refused_details_cost_the_halves_of_one_campaign(tmp_path: Path) -> None:
     """The others are planned, it is told, and the next run of the date asks again, for nothing but these."""
-    host = ab_host("p", "q")
-    host.splits["p"] = REFUSED  # type: ignore[assignment]
 
     class Picky(Host):
         def _answer(self, endpoint: str, params: Any) -> dict[str, Any]:
-            is_refused = endpoint == DETAILS and params["campaignkey"] == "p" and self.refusals
-            return REFUSED if is_refused else Host._answer(Host(self.rows, self.splits), endpoint, params)
+            is_deleted = endpoint == DETAILS and params["campaignkey"] in self.refusals
+            return REFUSED if is_deleted else super()._answer(endpoint, params)
 
-    picky = Picky(host.rows, ab_host("p", "q").splits, {"p": REFUSED})
+    plain = ab_host("p", "q")
+    picky = Picky(plain.rows, plain.splits, {"p": REFUSED})
     async with listing_run(tmp_path, picky) as place:
         await place.plan()
 
@@ -298,7 +304,7 @@ async def test_refused_details_cost_the_halves_of_one_campaign(tmp_path: Path) -
         assert isinstance(told, ChildrenMissing)
         assert (told.campaigns, "deleted" in told.reason) == (1, True)
         assert place.listing.children_missing == 1
-        picky.refusals = {}
+        picky.refusals.clear()
         await place.plan()
 
         assert sorted(place.planned_keys) == ["p", "pa", "pb", "q", "qa", "qb"]

@@ -97,7 +97,7 @@ def test_decision_and_reason_never_contradict_each_other(
 
 @given(age=days, read=st.integers(1, 500), checked=days)
 def test_next_look_is_the_first_date_on_which_the_set_is_not_carried(age: int, read: int, checked: int) -> None:
-    """The date that people are told is the one on which the rules look, while the campaign's interval stays the same."""
+    """The date that people are told is the one on which the rules look, as long as the interval is the same."""
     known, today = snapshot(read, min(read, checked)), job(age)
     look = RULES.next_look(today, known)
 

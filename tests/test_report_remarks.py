@@ -65,5 +65,5 @@ def test_the_other_remarks_say_what_and_where() -> None:
         ),
         (Topic.LAW, "not a apart from b: 4 contacts of 2 campaigns; sets are read one after another"),
         (Topic.UNCHECKED, "1 campaign whose sets were not held against each other: the manifest says why"),
-        (Topic.CHILDREN, "2 A/B campaigns whose test halves are not known: the recipients of the test are missing"),
+        (Topic.CHILDREN, "2 A/B campaigns without known test halves: who was in the test is missing"),
     ]

@@ -8,6 +8,8 @@ from harvester.events import (
     BudgetHeld,
     BudgetUsed,
     CampaignsDiscovered,
+    CampaignsUnsteady,
+    ChildrenMissing,
     CounterMisfits,
     CountersMissing,
     DrainStarted,
@@ -24,6 +26,7 @@ from harvester.events import (
     JobStarted,
     LockoutClosed,
     LockoutOpened,
+    OffsetsDiffer,
     OutageClosed,
     OutageOpened,
     PageStored,
@@ -282,6 +285,15 @@ def test_verdicts_are_told_in_words() -> None:
     [
         (replace(done(1), unreadable_rows=2), "acme: campaign key-1: 2 rows unreadable, in quarantine"),
         (CountersMissing("acme", 3, "no privilege"), "acme: the counters of 3 campaigns stay unknown: no privilege"),
+        (CampaignsUnsteady("acme", "it moved"), "acme: the listing of campaigns may lack some: it moved"),
+        (
+            ChildrenMissing("acme", 2, "no details"),
+            "acme: the test halves of 2 A/B campaigns stay unknown: no details",
+        ),
+        (
+            OffsetsDiffer("acme", 28_800_000, 1),
+            "acme: the offset of sent_time is not the same for all: another one in 1 new campaign",
+        ),
         (JobsDoubted("acme", 2, 0), "acme: 2 jobs with fewer rows than counted: harvested again"),
         (
             CounterMisfits("acme", "openedcontacts", "short", 40),

@@ -1,5 +1,6 @@
 """Runs side by side: real processes, the kernel's own locks."""
 
+import datetime as dt
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,25 @@ def test_nightly_run_takes_over_what_a_backfill_has_not_begun(tmp_path: Path) ->
 
     assert [claimed.job.campaign.key for claimed in nightly.claim(harvest, limit=9, now_s=0)] == ["k2"]
     assert [claimed.job.campaign.key for claimed in filling.claim(harvest, limit=9, now_s=0)] == ["k3"]
+    database.close()
+
+
+def test_backfill_waits_for_sets_that_a_nightly_run_is_about_to_read(tmp_path: Path) -> None:
+    """A set that both want, for whichever dates, is read once: the backfill finds it read, or reads it afterwards."""
+    database = Database(tmp_path / "ledger.sqlite")
+    live = {"run-a", "run-b"}
+    filling = Ledger(database, "run-a", live_runs=lambda: live - {"run-a"})
+    nightly = Ledger(database, "run-b", live_runs=lambda: live - {"run-b"})
+    filling.begin_run(0.0, Command.BACKFILL)
+    nightly.begin_run(0.0, Command.NIGHTLY)
+    old, new = filling.open_harvest("acme", DATE), nightly.open_harvest("acme", DATE + dt.timedelta(days=1))
+    filling.plan(old, [Campaign("both"), Campaign("old")], [Action.SENT])
+    nightly.plan(new, [Campaign("both")], [Action.SENT])
+
+    assert [each.job.campaign.key for each in filling.claim(old, limit=9, now_s=0)] == ["old"]
+    assert [each.job.campaign.key for each in nightly.claim(new, limit=9, now_s=0)] == ["both"]
+    live.remove("run-b")
+    assert [each.job.campaign.key for each in filling.claim(old, limit=9, now_s=0)] == ["both"]
     database.close()
 
 

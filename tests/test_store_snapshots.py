@@ -49,7 +49,7 @@ class Store:
             )
 
     def publish(self, job: Job, lines: bytes = LINES, *, is_shifted: bool = False, unreadable: int = 0) -> Published:
-        page = replace(stored_page(1), rows=1, is_shifted=is_shifted)
+        page = replace(stored_page(1), rows=1, is_shifted=is_shifted, unreadable_rows=unreadable)
         self.parts.cut(job, 0, b"")
         self.parts.append(job, lines)
         self.parts.sync([job])
@@ -259,6 +259,55 @@ def test_set_read_again_for_its_old_date_is_what_later_dates_refer_to(store: Sto
     assert (report.path, report.bytes, report.sha256) == (fresh.path, fresh.bytes, fresh.sha256)
     assert dates_carrying(store.database, old_harvest) == [DATE]
     assert dates_carrying(store.database, harvest) == []
+
+
+def test_L_09_file_that_was_gone_is_replaced_for_all_dates(store: Store) -> None:
+    """Also where the old partition is forgotten by then, later dates refer to the one that was read in its place."""
+    old_harvest, _, published = store.harvest_one(DATE - DAY)
+    harvest, job = store.planned(DATE)
+    snapshot = store.snapshots().of(job)
+    assert snapshot is not None
+    store.snapshots().carry([(job, snapshot, DATE)])
+    (store.output / published.path).unlink()
+    store.ledger.requeue_missing(old_harvest, store.parts.is_there)
+    (claimed,) = store.ledger.claim(old_harvest, 1, now_s=0.0)
+
+    fresh = store.publish(claimed.job, LINES * 2)
+
+    (report,) = store.ledger.jobs(harvest)
+    assert (report.state, report.bytes, report.sha256) == (JobState.CARRIED, fresh.bytes, fresh.sha256)
+
+
+def test_set_that_is_not_whole_any_more_is_open_on_the_dates_that_carried_it(store: Store) -> None:
+    """Where rows of the new partition could not be read, no date calls it complete, and nothing is carried from it."""
+    old_harvest, _, _ = store.harvest_one(DATE - DAY)
+    harvest, job = store.planned(DATE)
+    snapshot = store.snapshots().of(job)
+    assert snapshot is not None
+    store.snapshots().carry([(job, snapshot, DATE)])
+    store.ledger.requeue(old_harvest, [JobState.DONE])
+    (claimed,) = store.ledger.claim(old_harvest, 1, now_s=0.0)
+
+    store.publish(claimed.job, unreadable=1)
+
+    (report,) = store.ledger.jobs(harvest)
+    assert (report.state, report.path, report.carried_from) == (JobState.PENDING, None, None)
+    assert dates_carrying(store.database, old_harvest) == [DATE]
+    assert store.snapshots().of(store.planned(DATE + DAY)[1]) is None
+
+
+def test_file_of_its_own_makes_room_for_a_reference(store: Store) -> None:
+    """A job whose own file is damaged and that is carried from another date leaves no stranger behind."""
+    harvest, job, own = store.harvest_one(DATE)
+    store.harvest_one(DATE + DAY)
+    store.ledger.requeue(harvest, [JobState.DONE])
+    snapshot = store.snapshots().of(job)
+    assert snapshot is not None
+    store.ledger.claim(harvest, 1, now_s=0.0)
+
+    store.snapshots().carry([(job, snapshot, DATE)])
+
+    assert not (store.output / own.path).exists()
 
 
 def test_nothing_to_ask_for_is_carried_without_a_partition(store: Store) -> None:

@@ -25,6 +25,9 @@ from harvester.model import ClaimedJob, GivenUp, Harvest, Job, JobState
 
 T = TypeVar("T")
 
+IN_THE_WAY_S = 1.0
+"""How long to wait for another run to read a set that this one would read as well, before looking again."""
+
 
 class AccountHarvest:
     """Carries out the planned jobs of one account and date.
@@ -114,13 +117,18 @@ class AccountHarvest:
             return True
         if due_s is None:
             return False
-        await self._tools.stop.pause(max(0.0, due_s - self._tools.clock.now_s()))
+        await self._tools.stop.pause(self._wait_s(due_s))
         return True
+
+    def _wait_s(self, due_s: float) -> float:
+        """Return how long to wait for a job that is due then; one that is due and was not to be had is in the way."""
+        wait_s = due_s - self._tools.clock.now_s()
+        return wait_s if wait_s > 0 else IN_THE_WAY_S
 
     async def _is_due_first(self, due_s: float) -> bool:
         """Wait for the first of the two: a postponed job is due (True), or a worker came back."""
         try:
-            async with asyncio.timeout(max(0.0, due_s - self._tools.clock.now_s())):
+            async with asyncio.timeout(self._wait_s(due_s)):
                 await self._wake.wait()
         except TimeoutError:
             return True

@@ -99,7 +99,7 @@ def _listing_notice(event: Event) -> Notice | None:
             topic, sentence = "children", f"the test halves of {campaigns} stay unknown: {event.reason}"
         case OffsetsDiffer():
             others = counted(event.campaigns, "new campaign")
-            topic, sentence = "offset", f"the offset of sent_time is not the same for all: {others} show another one"
+            topic, sentence = "offset", f"the offset of sent_time is not the same for all: another one in {others}"
         case _:
             return None
     return Notice(event.account, topic, sentence)

@@ -84,7 +84,7 @@ def broken_law(law: str, campaigns: int, contacts: int) -> Remark:
 
 def children_missing(campaigns: int) -> Remark:
     """Tell of A/B campaigns in the listing whose test halves are not known."""
-    sentence = f"{counted(campaigns, 'A/B campaign')} whose test halves are not known: the recipients of the test are missing"
+    sentence = f"{counted(campaigns, 'A/B campaign')} without known test halves: who was in the test is missing"
     return Remark(Topic.CHILDREN, sentence)
 
 

@@ -7,17 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 import orjson
 
 from harvester.history import Habits, KnownCampaign, KnownSet, OpenSet, Typical
-from harvester.model import Action, Harvest, JobState, Published
-from harvester.snapshot import Snapshot
+from harvester.model import Action, Harvest, JobState
 from harvester.store.counters import ANSWERED
 from harvester.store.database import Database
+from harvester.store.snapshots import SNAPSHOT, snapshot_of
 
 ANSWERS_REMEMBERED = 500
 """So many of the last answers say how long one takes: a window's worth."""
 
-SETS = """
-SELECT asked.value AS action, snapshots.origin_id, snapshots.checked_on, snapshots.counter_rows,
-    origin.state AS origin_state, origin.path, origin.rows, origin.bytes, origin.sha256, origin_harvests.date,
+SETS = f"""
+SELECT asked.value AS action, {SNAPSHOT},
     job.state, job.due, counters.rows AS counted_rows, notes.counters_code,
     (SELECT count(*) FROM pages WHERE job_id = job.id) AS pages
 FROM json_each(?) AS asked
@@ -142,22 +141,7 @@ class AccountHistory:
 
 def _known_set(row: sqlite3.Row) -> KnownSet:
     state = None if row["state"] is None else JobState(row["state"])
-    return KnownSet(_snapshot(row), state, row["due"] is not None, row["pages"], row["counted_rows"])
-
-
-def _snapshot(row: sqlite3.Row) -> Snapshot | None:
-    partition = None
-    if row["path"] is not None:
-        partition = Published(row["path"], row["rows"], row["bytes"], row["sha256"])
-    elif row["origin_state"] != JobState.SKIPPED:
-        return None  # never read whole, or its partition is gone
-    return Snapshot(
-        origin_id=row["origin_id"],
-        date=dt.date.fromisoformat(row["date"]),
-        checked_on=dt.date.fromisoformat(row["checked_on"]),
-        counter_rows=row["counter_rows"],
-        partition=partition,
-    )
+    return KnownSet(snapshot_of(row), state, row["due"] is not None, row["pages"], row["counted_rows"])
 
 
 def _has_nothing_to_ask_for(sets: Mapping[Action, KnownSet]) -> bool:

@@ -33,6 +33,7 @@ class Carrier:
         if not self._parts.is_there(partition.path, partition.bytes):
             return None
         if self._mode is Carry.REFERENCE:
+            self._parts.clear_partition(job)
             return partition
         source, draft = self._output / partition.path, self._parts.draft_path(job, partition.path)
         folder = self._parts.relative_path(job).parent

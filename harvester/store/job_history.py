@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields
 
 import orjson
 
-from harvester.model import Action, Campaign, Command, Job, Published
+from harvester.model import Action, Campaign, Command, Job
 from harvester.snapshot import Snapshot
 from harvester.store.database import Database
 from harvester.store.job_report import PAGE_SUMS, JobReport, report_of
+from harvester.store.snapshots import SNAPSHOT, snapshot_of
 
 NEIGHBOURS_EACH_SIDE = 2
 
@@ -141,13 +142,9 @@ class Histories:
 
     def _snapshot(self, campaign_id: int, action: str) -> Snapshot | None:
         row = self._connection.execute(
-            "SELECT snapshots.origin_id, checked_on, counter_rows, date, path, rows, bytes, sha256 FROM snapshots"
-            " JOIN jobs ON jobs.id = snapshots.origin_id JOIN harvests ON harvests.id = harvest_id"
+            f"SELECT {SNAPSHOT} FROM snapshots JOIN jobs AS origin ON origin.id = snapshots.origin_id"
+            " JOIN harvests AS origin_harvests ON origin_harvests.id = origin.harvest_id"
             " WHERE snapshots.campaign_id = ? AND snapshots.action = ?",
             (campaign_id, action),
         ).fetchone()
-        if row is None:
-            return None
-        partition = Published(row["path"], row["rows"], row["bytes"], row["sha256"]) if row["path"] else None
-        date, checked_on = map(dt.date.fromisoformat, (row["date"], row["checked_on"]))
-        return Snapshot(row["origin_id"], date, checked_on, row["counter_rows"], partition)
+        return snapshot_of(row) if row else None

@@ -23,6 +23,7 @@ UNJOINED_PAGES = """(
 
 CARRIED_FROM = """(
     SELECT date FROM jobs AS origin JOIN harvests ON harvests.id = origin.harvest_id WHERE origin.id = jobs.origin_id
+    AND jobs.state IN ('carried', 'skipped')
 )"""
 """The harvest date on which the set of a carried job was read."""
 

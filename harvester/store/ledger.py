@@ -32,7 +32,7 @@ from harvester.model import (
 )
 from harvester.store.database import Database
 from harvester.store.job_report import PAGE_SUM, PAGE_SUMS, UNREADABLE_PAGES, JobReport, report_of
-from harvester.store.plans import NOT_LIVE, PlanOf, Wanted, take_into_plan
+from harvester.store.plans import NOT_IN_THE_WAY, NOT_LIVE, PlanOf, Wanted, take_into_plan
 from harvester.store.requeuing import Cause, Chosen, go_on, start_anew
 from harvester.store.snapshots import note_counters, remember, republish
 
@@ -202,8 +202,8 @@ class Ledger:
                 f" {PAGE_SUM.format('rows')} AS rows_stored, {UNREADABLE_PAGES} AS unreadable_pages"
                 " FROM jobs JOIN campaigns ON campaigns.id = campaign_id"
                 " WHERE harvest_id = ? AND run_id = ? AND state = 'pending' AND not_before_s <= ?"
-                " ORDER BY rank, jobs.id LIMIT ?",
-                (harvest.id, self.run_id, now_s, limit),
+                f" AND {NOT_IN_THE_WAY} ORDER BY rank, jobs.id LIMIT ?",
+                (harvest.id, self.run_id, now_s, self._live(), limit),
             ).fetchall()
             connection.executemany("UPDATE jobs SET state = 'running' WHERE id = ?", ((row["id"],) for row in rows))
             note_counters(connection, (row["id"] for row in rows))
@@ -283,6 +283,7 @@ class Ledger:
                 " AND campaign_id = (SELECT campaign_id FROM jobs WHERE id = ?) RETURNING id",
                 (end.state, end.code, end.reason, end.remedy, harvest.id, jobs[0].id),
             ).fetchall()
+            note_counters(connection, (row["id"] for row in moved))
             for row in moved:
                 remember(connection, row["id"])
             return len(jobs) + len(moved)

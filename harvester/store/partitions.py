@@ -266,6 +266,14 @@ class Partitions:
             if other is not self._compression:
                 target.with_name(stem + other.suffix).unlink(missing_ok=True)
 
+    def clear_partition(self, job: Job) -> None:
+        """Remove what an earlier harvest left in the place of a job's partition, under any compression."""
+        target = self._output / self.relative_path(job)
+        stem = target.name.removesuffix(self._compression.suffix)
+        for compression in Compression:
+            with disk_errors(target):
+                target.with_name(stem + compression.suffix).unlink(missing_ok=True)
+
     def is_there(self, path: str, size_bytes: int) -> bool:
         """Tell whether a partition of this relative path and size lies in its place; its bytes are not read."""
         try:

@@ -15,6 +15,16 @@ YIELDED = """(
 )"""
 """Whether a job goes to the run that plans it although the one that has it is at work: the nightly run comes first."""
 
+NOT_IN_THE_WAY = """(
+    (SELECT command FROM runs WHERE id = jobs.run_id) IS NOT 'backfill' OR NOT EXISTS (
+        SELECT 1 FROM jobs AS theirs JOIN runs ON runs.id = theirs.run_id
+        WHERE theirs.campaign_id = jobs.campaign_id AND theirs.action = jobs.action AND theirs.id != jobs.id
+        AND theirs.state IN ('pending', 'running') AND runs.command = 'nightly'
+        AND theirs.run_id IN (SELECT value FROM json_each(?))
+    )
+)"""
+"""Whether a job may be taken up now: a backfill waits for the sets that a nightly run at work is about to read."""
+
 Wanted = Callable[[Campaign, Action], bool]
 """Tells whether a campaign's action is to be planned."""
 

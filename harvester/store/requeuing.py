@@ -44,7 +44,7 @@ SPENT = "calls = 0, codes = '{}', retries = 0, waited_s = 0"
 UNDOUBTED = "is_doubted = is_doubted AND state IN ('partial', 'failed')"
 """A doubt lasts until the set was read to its end again, all rows of it: to such jobs short pages prove nothing yet."""
 
-FILE = "path = NULL, rows = NULL, bytes = NULL, sha256 = NULL, finished_s = NULL, quarantine = '[]', origin_id = NULL"
+FILE = "path = NULL, rows = NULL, bytes = NULL, sha256 = NULL, finished_s = NULL, quarantine = '[]'"
 
 ALSO: Mapping[Cause, str] = {
     Cause.ASKED: f"{SPENT}, {UNDOUBTED}",

@@ -14,21 +14,29 @@ from harvester.model import Action, Campaign, Harvest, Job, JobState, Published
 from harvester.snapshot import Candidate, Snapshot
 from harvester.store.carrier import Carrier
 from harvester.store.database import Database
+from harvester.store.requeuing import Cause, Chosen, start_anew
 
 BATCH_JOBS = 1_000
 """Jobs read, and carried, in one transaction."""
 
 SNAPSHOT = (
     "snapshots.origin_id, snapshots.checked_on, snapshots.counter_rows, origin.state AS origin_state,"
-    " origin.path AS origin_path, origin.rows AS origin_rows, origin.bytes AS origin_bytes,"
-    " origin.sha256 AS origin_sha256, origin_harvests.date AS origin_date"
+    " iif(origin.quarantine = '[]', origin.path, NULL) AS origin_path, origin.rows AS origin_rows,"
+    " origin.bytes AS origin_bytes, origin.sha256 AS origin_sha256, origin_harvests.date AS origin_date"
 )
+"""In a query that joins these tables; a partition is no snapshot if rows of its set lie in quarantine."""
+
 WITH_SNAPSHOT = (
     " LEFT JOIN snapshots ON snapshots.campaign_id = jobs.campaign_id AND snapshots.action = jobs.action"
     " LEFT JOIN jobs AS origin ON origin.id = snapshots.origin_id AND origin.id != jobs.id"
     " LEFT JOIN harvests AS origin_harvests ON origin_harvests.id = origin.harvest_id"
 )
 """A job that is to be read again is not its own snapshot: whoever sent it back wants new rows."""
+
+REFERRING = (
+    "origin_id = ? AND instr(path, '/dt=' || (SELECT date FROM harvests WHERE harvests.id = harvest_id) || '/') = 0"
+)
+"""Whether a job that was carried from an origin has no file of its own, but that of the origin."""
 
 UNTOUCHED = (
     "jobs.state = 'pending' AND jobs.due IS NULL AND NOT jobs.is_doubted"
@@ -66,14 +74,14 @@ class Snapshots:
             " ORDER BY jobs.id LIMIT ?",
             (harvest.id, self._run_id, after_id, BATCH_JOBS),
         )
-        return [Candidate(_job_of(harvest, row), _snapshot_of(row)) for row in rows.fetchall()]
+        return [Candidate(_job_of(harvest, row), snapshot_of(row)) for row in rows.fetchall()]
 
     def of(self, job: Job) -> Snapshot | None:
         """Return how the set of a job stood when it was last read whole; None if it never was."""
         row = self._connection.execute(
             f"SELECT {SNAPSHOT} FROM jobs {WITH_SNAPSHOT} WHERE jobs.id = ?", (job.id,)
         ).fetchone()
-        return _snapshot_of(row) if row else None
+        return snapshot_of(row) if row else None
 
     def carry(self, jobs: Sequence[tuple[Job, Snapshot, dt.date]]) -> int:
         """Let jobs stand as their snapshots do, all in one transaction; files first, then the ledger's word for them.
@@ -161,20 +169,25 @@ def remember(connection: sqlite3.Connection, job_id: int) -> None:
 
 
 def republish(connection: sqlite3.Connection, job_id: int, partition: Published) -> None:
-    """Let the jobs that refer to a job's partition refer to the one that takes its place; in a transaction."""
+    """Let the jobs that refer to a job's partition refer to the one that takes its place; in a transaction.
+
+    Where rows of the new one could not be read, their sets are not whole any more: they are open again.
+    """
+    if partition.unreadable_rows:
+        start_anew(connection, Chosen((JobState.CARRIED,), REFERRING, (job_id,)), Cause.FILE_GONE)
+        return
     connection.execute(
-        "UPDATE jobs SET path = ?, rows = ?, bytes = ?, sha256 = ? WHERE origin_id = ? AND state = 'carried'"
-        " AND path = (SELECT path FROM jobs AS origin WHERE origin.id = jobs.origin_id)",
+        f"UPDATE jobs SET path = ?, rows = ?, bytes = ?, sha256 = ? WHERE state = 'carried' AND {REFERRING}",
         (partition.path, partition.rows, partition.bytes, partition.sha256, job_id),
     )
 
 
 def dates_carrying(database: Database, harvest: Harvest) -> list[dt.date]:
-    """Return the other harvest dates of the account that carry partitions of this harvest."""
+    """Return the other harvest dates of the account that carry partitions of this harvest, or did until now."""
     rows = database.durable.execute(
         "SELECT DISTINCT harvests.date FROM jobs AS origin JOIN jobs AS carried ON carried.origin_id = origin.id"
         " JOIN harvests ON harvests.id = carried.harvest_id"
-        " WHERE origin.harvest_id = ? AND carried.harvest_id != origin.harvest_id AND carried.state = 'carried'"
+        " WHERE origin.harvest_id = ? AND carried.harvest_id != origin.harvest_id"
         " ORDER BY harvests.date",
         (harvest.id,),
     )
@@ -209,7 +222,8 @@ def _job_of(harvest: Harvest, row: sqlite3.Row) -> Job:
     return Job(row["id"], harvest.account, campaign, Action(row["action"]), harvest.date)
 
 
-def _snapshot_of(row: sqlite3.Row) -> Snapshot | None:
+def snapshot_of(row: sqlite3.Row) -> Snapshot | None:
+    """Return the snapshot that a row with the columns of `SNAPSHOT` tells of; None if it tells of none."""
     partition = None
     if row["origin_path"] is not None:
         partition = Published(row["origin_path"], row["origin_rows"], row["origin_bytes"], row["origin_sha256"])

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from simulation.many_nights import calls_to
 from simulation.night import Night
-from simulation.oracle import FOREVER, Ages, Oracle, Wish
-from simulation.reader import Digest, Set, Snapshot, SnapshotReader, Truths
+from simulation.oracle import FOREVER, REFUSING, Ages, Oracle, Set, Wish
+from simulation.reader import Digest, Snapshot, SnapshotReader, Truths
 from simulation.truth import require, world_of
 
 from harvester.cli.workshop import CAMPAIGNS, DETAILS, ENDPOINTS, RECIPIENTS, REPORTS
@@ -86,9 +86,10 @@ class Audit:
             truths.forget()
         wish = oracle.night(night.date)
         self._expected |= {one: truths.of(one) for one in wish.read}
-        self._check_end(night, is_whole=not self._forbidden(night, wish))
+        is_whole = not self._forbidden(night, wish)
+        self._check_end(night, is_whole=is_whole)
         self.snapshot = reader.read(night)
-        self._check_sets(night, oracle, wish)
+        self._check_sets(night, oracle, is_whole=is_whole)
         calls = {endpoint: calls_to(night, self.account, endpoint) for endpoint in ENDPOINTS}
         self.bills.append(Bill(night.date.isoformat(), calls, wish, night.kills))
         self._check_side_calls(night)
@@ -107,13 +108,13 @@ class Audit:
         require(not night.loop_errors, f"{night.date}: nobody caught {night.loop_errors}")
         require(not night.leaked_tasks, f"{night.date}: tasks outlived their run: {night.leaked_tasks}")
 
-    def _check_sets(self, night: Night, oracle: Oracle, wish: Wish) -> None:
+    def _check_sets(self, night: Night, oracle: Oracle, *, is_whole: bool) -> None:
         snapshot, date = self.snapshot, night.date
         if snapshot is None:
             raise AssertionError("the snapshot is read before")
-        is_whole = not self._forbidden(night, wish)
         require(snapshot.is_complete == is_whole, f"P2: {date}: _SUCCESS is {snapshot.is_complete}")
-        found = {one for one in snapshot.sets if one[0] not in wish.refused}
+        world = world_of(night, self.account)
+        found = {one for one in snapshot.sets if world.campaign(one[0]).kind not in REFUSING}
         require(found == oracle.readings.keys(), f"P2: {date}: other sets: {_some(found ^ oracle.readings.keys())}")
         wrong = [one for one in found if snapshot.sets[one].rows != self._expected[one]]
         told = {one: (snapshot.sets[one], self._expected[one]) for one in wrong[:2]}
@@ -126,7 +127,7 @@ class Audit:
     def _check_side_calls(self, night: Night) -> None:
         """See that the endpoints beside that of the recipients are asked no more than they have to tell."""
         bill, world = self.bills[-1], world_of(night, self.account)
-        again = bill.kills * night.settings.harvest.concurrency
+        again = bill.kills * (night.settings.harvest.concurrency + len(bill.wish.refused))  # each run asks these anew
         reports = len(bill.wish.looked_at | bill.wish.refused)
         require(bill.calls[REPORTS] <= reports + again, f"{bill}: {reports} campaigns were to be looked at")
         pages = -(-len(world.listed) // LISTING_PAGE_CAMPAIGNS) + LISTING_END_CALLS

@@ -18,6 +18,7 @@ from harvester.model import Action, JobState
 from harvester.simulator.options import Counting
 from harvester.simulator.world import Campaign, Kind, World
 from harvester.store.job_report import JobReport
+from harvester.store.splits import Splits
 
 LEVEL_TOLERANCE_CALLS = 1e-3
 """Weighted and leaky levels are sums of fractions."""
@@ -95,6 +96,16 @@ def _with_halves(world: World) -> Iterator[Campaign]:
     for campaign in world.campaigns:
         yield campaign
         yield from map(world.campaign, campaign.child_keys)
+
+
+def _harvested(night: Night, account: str) -> Iterator[Campaign]:
+    """Yield all campaigns of an account, and the test halves of those whose halves were told."""
+    world = world_of(night, account)
+    with opened_ledger(night) as ledger:
+        told = Splits(ledger.database).of(account)
+    for campaign in world.campaigns:
+        yield campaign
+        yield from (world.campaign(key) for key in campaign.child_keys if campaign.key in told)
 
 
 def _end_states(night: Night, account: str, campaign: Campaign, action: Action) -> set[JobState]:

@@ -113,7 +113,7 @@ def test_the_sum_of_the_changes_rebuilds_the_last_snapshot() -> None:
 
 def test_P3_nights_that_are_killed_go_on_and_repeat_little() -> None:
     """Killed at random steps on every other night, all is as without, but for the calls that were in flight."""
-    rng = Random(1)
+    rng = Random(1)  # noqa: S311  moments of death, no secret
     deaths = {
         number: [Death(step=round(10 ** rng.uniform(0, 3)), pause_s=rng.choice([0.0, 600.0])) for _ in range(2)]
         for number in range(0, 30, 2)
