@@ -41,8 +41,9 @@ check: $(DEV) ## lint, formatting, types, import directions
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 SEEDS ?= 200
-sim: $(DEV) ## simulate SEEDS nights in virtual time, faults, kills and lockouts included
+sim: $(DEV) ## simulate SEEDS nights in virtual time, faults, kills and lockouts included, and thirty nights in a row
 	@$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)
+	@$(BIN)/python tests/simulation/thirty_nights.py
 
 faults: $(DEV) ## kill a run before, and refuse it, each change it makes to the disk; needs strace
 	@command -v strace >/dev/null || { echo "make faults needs strace to lay faults in the way of system calls: apt-get install strace"; exit 1; }

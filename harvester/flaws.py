@@ -15,6 +15,7 @@ class FlawKind(StrEnum):
     QUARANTINE = auto()  #: an answer that the ledger lists in quarantine is not there
     MANIFEST = auto()  #: the manifest is missing, cannot be read, or tells something else than the ledger
     SUCCESS = auto()  #: `_SUCCESS` stands where jobs are left to do, or is missing where none are
+    LISTING = auto()  #: the listing of campaigns is missing or has other bytes than were published
     STRANGER = auto()  #: a file that no entry of the ledger accounts for
     CHANGES = auto()  #: a change file is missing, or has other bytes than were written
     LEFTOVER = auto()  #: a part that no job needs any more
@@ -32,6 +33,7 @@ REMEDIES: Mapping[FlawKind, str] = {
     FlawKind.QUARANTINE: _HARVEST_AGAIN,
     FlawKind.MANIFEST: _WRITE_AGAIN,
     FlawKind.SUCCESS: _WRITE_AGAIN,
+    FlawKind.LISTING: "Remove what is left of it: the next run of its date lists the campaigns again.",
     FlawKind.STRANGER: _REMOVE,
     FlawKind.CHANGES: "Remove it if it is there, and harvester changes --as-of its date writes it again.",
     FlawKind.LEFTOVER: "No job needs it: remove it.",

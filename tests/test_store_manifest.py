@@ -102,6 +102,7 @@ def test_head_of_the_manifest(tmp_path: Path, ledger: Ledger, harvest: Harvest) 
         "harvester_version": __version__,
         "run_id": "run-1",
         "command": None,
+        "listing": None,
         "jobs_by_state": dict.fromkeys(JobState, 0) | {"pending": 2},
         "rows": 0,
         "bytes": 0,

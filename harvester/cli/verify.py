@@ -30,6 +30,7 @@ from harvester.store.date_folder import strange_dates
 from harvester.store.entries import Entries
 from harvester.store.inspection import RecordRules
 from harvester.store.ledger import Ledger, new_run_id
+from harvester.store.listing_files import listing_flaws, listing_of
 from harvester.store.lock import exclusive, runs_at_work
 from harvester.store.manifest import write_manifest
 from harvester.store.verification import Step, Suspect, Verification, is_worked_on, requeue
@@ -159,6 +160,8 @@ def verify(settings: Settings, database: Database, harvests: Sequence[Harvest], 
                 advance(step.bytes)
             if not is_beside_a_run(harvest):
                 found.flaws.extend(change_flaws(settings.output, ChangeBook(database), harvest))
+                if (listing := listing_of(database, harvest)) is not None:
+                    found.flaws.extend(listing_flaws(settings.output, listing))
     found.flaws.extend(strange_dates(settings.output, entries.harvests(), choice.has))
     return found
 

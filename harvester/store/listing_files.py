@@ -145,12 +145,12 @@ def listing_flaws(output: Path, listing: Listing) -> Iterator[Flaw]:
     """Yield what is wrong with a listing file: gone, or other bytes than the ledger took its word for."""
     path = output / listing.path
     if path.is_symlink() or not path.is_file():
-        yield Flaw(FlawKind.MISSING, listing.path, "the listing is not in its place")
+        yield Flaw(FlawKind.LISTING, listing.path, "the listing is not in its place")
         return
     with disk_errors(path), path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if sha256 != listing.sha256:
-        yield Flaw(FlawKind.CHANGED, listing.path, "it has other bytes than were published")
+        yield Flaw(FlawKind.LISTING, listing.path, "it has other bytes than were published")
 
 
 def _written(path: Path, lines: Iterable[bytes]) -> tuple[int, int, str]:

@@ -26,6 +26,7 @@ from harvester.store.date_totals import date_totals
 from harvester.store.disk import FILE_MODE, disk_errors, make_folder, sync_folder
 from harvester.store.job_report import JobReport
 from harvester.store.ledger import Ledger
+from harvester.store.listing_files import listing_of
 from harvester.store.partitions import Compression, Partitions
 
 MANIFEST_VERSION = 3
@@ -106,7 +107,7 @@ def _substance(head: bytes) -> object:
 
 
 def _lines(ledger: Ledger, harvest: Harvest, *, is_complete: bool, written_at: str) -> Iterator[bytes]:
-    totals = date_totals(ledger.database, harvest)
+    totals, listing = date_totals(ledger.database, harvest), listing_of(ledger.database, harvest)
     head = {
         "manifest_version": MANIFEST_VERSION,
         "account": harvest.account,
@@ -117,6 +118,7 @@ def _lines(ledger: Ledger, harvest: Harvest, *, is_complete: bool, written_at: s
         "harvester_version": __version__,
         "run_id": ledger.run_id,
         "command": _command(ledger),
+        "listing": asdict(listing) if listing else None,
         "jobs_by_state": {state.value: number for state, number in ledger.counts(harvest).items()},
         **asdict(totals),
     }

@@ -1,7 +1,7 @@
 """Holds each of many nights against the world's truth and the oracle's price."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from simulation.many_nights import calls_to
@@ -11,6 +11,7 @@ from simulation.reader import Digest, Snapshot, SnapshotReader, Truths
 from simulation.truth import require, world_of
 
 from harvester.cli.workshop import CAMPAIGNS, DETAILS, ENDPOINTS, RECIPIENTS, REPORTS
+from harvester.engine.splitting import ASKERS as SPLIT_ASKERS
 from harvester.simulator.world import Kind
 
 PRICE_OVER_ORACLE = 1.10
@@ -115,7 +116,9 @@ class Audit:
         require(snapshot.is_complete == is_whole, f"P2: {date}: _SUCCESS is {snapshot.is_complete}")
         world = world_of(night, self.account)
         found = {one for one in snapshot.sets if world.campaign(one[0]).kind not in REFUSING}
-        require(found == oracle.readings.keys(), f"P2: {date}: other sets: {_some(found ^ oracle.readings.keys())}")
+        require(
+            found == oracle.readings.keys(), f"P2: {date}: other sets: {sorted(found ^ oracle.readings.keys())[:2]}"
+        )
         wrong = [one for one in found if snapshot.sets[one].rows != self._expected[one]]
         told = {one: (snapshot.sets[one], self._expected[one]) for one in wrong[:2]}
         require(not wrong, f"P2: {date}: {len(wrong)} sets are not the server's: {told}")
@@ -132,9 +135,9 @@ class Audit:
         require(bill.calls[REPORTS] <= reports + again, f"{bill}: {reports} campaigns were to be looked at")
         pages = -(-len(world.listed) // LISTING_PAGE_CAMPAIGNS) + LISTING_END_CALLS
         require(bill.calls[CAMPAIGNS] <= pages * (1 + bill.kills), f"{bill}: the listing has {pages} pages")
-        asked, kills = self.total(DETAILS), sum(each.kills for each in self.bills)
+        asked, in_flight = self.total(DETAILS), SPLIT_ASKERS * sum(each.kills for each in self.bills)
         kinds = Counter(campaign.kind for campaign in world.listed if world.is_sent(campaign))
-        most = kinds[Kind.AB] + kinds[Kind.TINY_AB] * CHILDLESS_ASKED + kills * night.settings.harvest.concurrency
+        most = kinds[Kind.AB] + kinds[Kind.TINY_AB] * CHILDLESS_ASKED + in_flight
         require(asked <= most, f"{asked} calls for the halves of {kinds[Kind.AB]} campaigns")
 
     def total(self, endpoint: str = RECIPIENTS) -> int:
@@ -164,7 +167,3 @@ class Audit:
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.bills))
-
-
-def _some(sets: Sequence[Set] | set[Set]) -> list[Set]:
-    return sorted(sets)[:2]

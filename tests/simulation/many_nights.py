@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from simulation.clock import SimClock
-from simulation.night import RAM_FOLDER, Night, _process, settings_of
+from simulation.night import RAM_FOLDER, Night, play_process, settings_of
 from simulation.scenario import Death, Scenario
 from simulation.virtual_loop import VirtualLoop
 from simulation.wire import Wire
@@ -83,7 +83,7 @@ async def _play(calendar: Calendar, folder: Path) -> None:
         _begin(night, calendar.first_date + dt.timedelta(days=number))
         calendar.befall(night, number)
         for death in (*calendar.deaths.get(number, ()), Death()):
-            await _process(night, death, lambda _: None)
+            await play_process(night, death, lambda _: None)
             if night.exit_codes[-1] is not None:
                 break
         await night.wire.settle_down()

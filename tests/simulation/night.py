@@ -133,14 +133,14 @@ async def _play(scenario: Scenario, folder: Path, after_run: Look) -> Night:
     with suppress(TimeoutError):
         async with asyncio.timeout(NIGHT_S_MAX):
             while not await _is_over(night):
-                await _process(night, _fate(night), after_run)
+                await play_process(night, _fate(night), after_run)
             night.is_over = True
     night.ended_at_s = clock.true_s()
     night.wire.life.end()
     if night.is_over and night.exit_codes[-1] == 0:
         await night.wire.settle_down()
         calls = len(night.wire.journal)
-        await _process(night, Death(), after_run)
+        await play_process(night, Death(), after_run)
         night.calls_of_a_repeat = len(night.wire.journal) - calls
     for task in disturbances:
         task.cancel()
@@ -151,7 +151,7 @@ async def _play(scenario: Scenario, folder: Path, after_run: Look) -> Night:
 async def _yesterday(night: Night, after_run: Look) -> None:
     """Harvest the day before in one run, as far as it comes; what it costs is no part of the night."""
     night.date = YESTERDAY
-    await _process(night, Death(), after_run)
+    await play_process(night, Death(), after_run)
     await night.wire.settle_down()
     night.wire.begin_anew()
     for account in night.settings.accounts.values():
@@ -182,13 +182,13 @@ def _fate(night: Night) -> Death:
     return deaths[number] if number < len(deaths) else Death()
 
 
-async def _process(night: Night, death: Death, after_run: Look) -> None:
+async def play_process(night: Night, death: Death, after_run: Look) -> None:
     """Start a process, kill it if that is its fate, and see what it leaves."""
     number = len(night.exit_codes)
     life = night.wire.life = Life(death.step)
     night.started_at_s.append(night.clock.true_s())
     before = asyncio.all_tasks()
-    run = asyncio.create_task(_run(night, life, number), name="process")
+    run = asyncio.create_task(run_process(night, life, number), name="process")
     timer = asyncio.get_running_loop().call_later(min(death.after_s, NIGHT_S_MAX), _kill, run, life)
     exit_code = await _exit_code(run, life)
     timer.cancel()
@@ -228,7 +228,7 @@ async def _bury(night: Night, before: set[asyncio.Task[object]], life: Life) -> 
     life.end()
 
 
-async def _run(night: Night, life: Life, number: int) -> int:
+async def run_process(night: Night, life: Life, number: int) -> int:
     """Do what `harvester run` does, on the simulated machine, and return its exit code."""
     settings, clock = night.settings, night.clock
     rng, loop = Random(f"{night.scenario.seed}/{number}"), asyncio.get_running_loop()  # noqa: S311  a night, no secret

@@ -4,7 +4,7 @@ It reads the same schedule as the product and shares no line with it, or the two
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from harvester.simulator.world import Campaign, Kind, World
@@ -83,11 +83,13 @@ class Oracle:
         wish = Wish()
         for campaign in sent_campaigns(self._world):
             every_days = self._every_days(campaign, date)
-            if campaign.kind in REFUSING:
-                wish.refused |= {campaign.key} if every_days is not None else set()
+            if every_days is None:
                 continue
-            for action in self._actions if every_days is not None else ():
-                self._take(wish, campaign, action, date, every_days or 1)
+            if campaign.kind in REFUSING:
+                wish.refused.add(campaign.key)
+                continue
+            for action in self._actions:
+                self._take(wish, campaign, action, date, every_days)
         return wish
 
     def _take(self, wish: Wish, campaign: Campaign, action: str, date: dt.date, every_days: int) -> None:
@@ -123,8 +125,3 @@ def sent_campaigns(world: World) -> Iterator[Campaign]:
         if world.is_sent(campaign):
             yield campaign
             yield from map(world.campaign, campaign.child_keys)
-
-
-def due_by_campaign(sets: Mapping[Set, Reading]) -> set[str]:
-    """Return the campaigns of these sets."""
-    return {key for key, _ in sets}

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 from simulation.many_nights import DAY_S, calls_to, in_a_folder, night_of
-from simulation.night import Night, _process, _run
+from simulation.night import Night, play_process, run_process
 from simulation.oracle import Set, fewest_calls, sent_campaigns
 from simulation.process import Life
 from simulation.reader import SnapshotReader, Truths
@@ -74,7 +74,7 @@ async def filled(night: Night, deaths: Sequence[Death]) -> list[dt.date]:
         asked = Selection(("acme",), actions, today, None, is_refresh=False, command=Command.BACKFILL)
         night.date = unfinished_date(night.settings, asked) or today
         dates.append(night.date)
-        await _process(night, death, lambda _: None)
+        await play_process(night, death, lambda _: None)
     await night.wire.settle_down()
     return dates
 
@@ -101,9 +101,9 @@ def test_P3_a_backfill_of_2000_campaigns_killed_ten_times_ends_complete() -> Non
 
 async def beside(backfill: Night, nightly: Night, after_s: float) -> tuple[int, int]:
     """Let a nightly run begin so long after a backfill, and return the exit codes of both."""
-    first = asyncio.create_task(_run(backfill, Life(), 0), name="backfill")
+    first = asyncio.create_task(run_process(backfill, Life(), 0), name="backfill")
     await asyncio.sleep(after_s)
-    second = asyncio.create_task(_run(nightly, Life(), 1), name="nightly")
+    second = asyncio.create_task(run_process(nightly, Life(), 1), name="nightly")
     return await first, await second
 
 

@@ -6,55 +6,39 @@ The world is small here; `python tests/simulation/thirty_nights.py` plays the fu
 import datetime as dt
 from dataclasses import replace
 from random import Random
-from typing import Any
 
 import pytest
 from simulation.audit import Audit
 from simulation.change_replay import ChangeReplay
-from simulation.many_nights import Calendar, Look, play
+from simulation.many_nights import Look, play
 from simulation.night import Night, settings_of
 from simulation.oracle import USUAL
 from simulation.scenario import Death
-from simulation.thirty_nights import EVERY_NIGHT, SMALL, YOUNG, Size, audited, calendar
+from simulation.thirty_nights import (
+    CONFIRMING_CALLS,
+    EVERY_NIGHT,
+    FEW_ACTIONS,
+    SMALL,
+    YOUNG,
+    Size,
+    aged,
+    audited,
+    calendar,
+    harvesting,
+    peopled,
+)
 from simulation.wire import REPORTS_PATH
 
 from harvester.cli.workshop import RECIPIENTS, REPORTS
 from harvester.model import Action, JobState
-from harvester.simulator.age_options import AgeOptions
 from harvester.simulator.options import FaultKind, FaultOptions
 from harvester.snapshot import Carry
 
 OLD = Size(campaigns=15, per_day=0.1, recipients_max=120, page_rows=60)
-"""The last of them was sent 70 days before: nothing moves any more."""
+"""All sent more than a year before: nothing moves any more."""
 
 CONCURRENCY, PAGES_AHEAD = 4, 2
 """Few calls under way, so that what a kill may cost is little."""
-
-CONFIRMING_CALLS = 2
-"""A short page ends a set only if a longer one was seen on the date: of the twenty calls of a small night these are
-many."""
-
-FEW_ACTIONS = (Action.SENT, Action.OPENED, Action.CLICKED, Action.UNOPENED)
-"""One that stands still, two that grow, one that shrinks: where the others would show nothing more."""
-
-
-def harvesting(nights: Calendar, **traits: Any) -> Calendar:
-    """Return the nights with other settings of the harvest."""
-    return replace(nights, scenario=replace(nights.scenario, harvest=nights.scenario.harvest | traits))
-
-
-def aged(nights: Calendar, **traits: Any) -> Calendar:
-    """Return the nights with campaigns that age in another way."""
-    server = nights.scenario.server
-    age: AgeOptions = replace(server.age, **traits)
-    return replace(nights, scenario=replace(nights.scenario, server=replace(server, age=age)))
-
-
-def peopled(nights: Calendar, **traits: Any) -> Calendar:
-    """Return the nights with other campaigns."""
-    server = nights.scenario.server
-    world = replace(server.world, **traits)
-    return replace(nights, scenario=replace(nights.scenario, server=replace(server, world=world)))
 
 
 @pytest.mark.parametrize(("size", "confirming_calls"), [(SMALL, 0), (YOUNG, CONFIRMING_CALLS)])
@@ -67,7 +51,7 @@ def test_every_night_equals_the_truth_for_little_more_than_the_oracle_spends(siz
 
     audit.check_price(calls_per_night=confirming_calls)
     assert len(audit.bills) == 30
-    assert sum(len(bill.wish.read) for bill in audit.bills[1:]) > 50
+    assert sum(len(bill.wish.read) for bill in audit.bills[1:]) > 30
 
 
 def test_by_the_default_schedule_every_set_is_as_old_as_its_last_look() -> None:
@@ -76,7 +60,7 @@ def test_by_the_default_schedule_every_set_is_as_old_as_its_last_look() -> None:
 
     audit.check_price()
     looked_at = [len(bill.wish.looked_at) for bill in audit.bills]
-    assert looked_at[0] > 25
+    assert looked_at[0] > 20
     assert min(looked_at) < 10
 
 

@@ -20,6 +20,7 @@ from simulation.oracle import FOREVER, USUAL, Ages
 from simulation.scenario import Scenario
 from simulation.truth import ViolationError
 
+from harvester.model import Action
 from harvester.simulator.age_options import AgeOptions
 from harvester.simulator.campaigns import SENT_MS
 from harvester.simulator.options import Options, WorldOptions
@@ -48,11 +49,18 @@ class Size:
 FULL = Size(campaigns=221, per_day=0.55, recipients_max=2_000, page_rows=500)
 """Two hundred campaigns on the first night, the oldest of them 371 days old, and 21 more by the last."""
 
-SMALL = Size(campaigns=40, per_day=0.1, recipients_max=200, page_rows=60)
+SMALL = Size(campaigns=30, per_day=0.075, recipients_max=200, page_rows=60)
 """The same in small: 400 days of campaigns."""
 
 YOUNG = Size(campaigns=40, per_day=1.0, recipients_max=120, page_rows=60)
 """A new campaign every day, and all of them so young that most of their sets still move."""
+
+CONFIRMING_CALLS = 2
+"""A short page ends a set only if a longer one was seen on the date: of the twenty calls of a small night these are
+many."""
+
+FEW_ACTIONS = (Action.SENT, Action.OPENED, Action.CLICKED, Action.UNOPENED)
+"""One that stands still, two that grow, one that shrinks: where the others would show nothing more."""
 
 
 def calendar(seed: int, size: Size, *, nights: int = 30, **sections: dict[str, Any]) -> Calendar:
@@ -79,6 +87,25 @@ def calendar(seed: int, size: Size, *, nights: int = 30, **sections: dict[str, A
         sections={"nightly": EVERY_NIGHT, **sections},
     )
     return Calendar(scenario=scenario, first_date=FIRST_SENDING + dt.timedelta(days=days - nights), nights=nights)
+
+
+def harvesting(nights: Calendar, **traits: Any) -> Calendar:
+    """Return the nights with other settings of the harvest."""
+    return replace(nights, scenario=replace(nights.scenario, harvest=nights.scenario.harvest | traits))
+
+
+def aged(nights: Calendar, **traits: Any) -> Calendar:
+    """Return the nights with campaigns that age in another way."""
+    server = nights.scenario.server
+    age = replace(server.age, **traits)
+    return replace(nights, scenario=replace(nights.scenario, server=replace(server, age=age)))
+
+
+def peopled(nights: Calendar, **traits: Any) -> Calendar:
+    """Return the nights with other campaigns."""
+    server = nights.scenario.server
+    world = replace(server.world, **traits)
+    return replace(nights, scenario=replace(nights.scenario, server=replace(server, world=world)))
 
 
 def audited(nights: Calendar, audit: Audit) -> Audit:
