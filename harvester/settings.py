@@ -266,7 +266,8 @@ class NightlySettings(_Section):
     Attributes:
         refresh: how often, by a campaign's age; beyond the last day its sets are frozen.
         refresh_of: the same for single actions, instead of `refresh`.
-        full_refresh_days: a set that is looked at is read again after so many days, whatever its counter says.
+        full_refresh_days: a set that is looked at is read again after so many days at the latest, whatever its counter
+            says.
         carry: how the partition of an unchanged set is found under the new date.
     """
 
@@ -276,7 +277,7 @@ class NightlySettings(_Section):
         RefreshAge(to_day=365, every_days=30),
     )
     refresh_of: dict[Action, RefreshAges] = {}
-    full_refresh_days: Annotated[Count, Field(ge=1, le=AGE_MAX_DAYS)] = 30
+    full_refresh_days: Annotated[Count, Field(ge=1, le=AGE_MAX_DAYS)] = 90
     carry: Carry = Carry.REFERENCE
 
 

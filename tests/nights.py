@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from factories import DATE, inline, stored_page
+from factories import DATE, HandClock, inline, stored_page
 
 from harvester.cli.changing import write_changes
 from harvester.engine.stop import Stop
@@ -95,10 +95,13 @@ class Nights:
     async def compared(self, night: int, emit: Callable[[Event], None] | None = None) -> None:
         """Write the changes of a date as a run does."""
         emit = emit or self.events.append
-        tools = SimpleNamespace(stop=self.stop, offload_disk=inline, offload=inline, emit=emit)
+        tools = SimpleNamespace(stop=self.stop, offload_disk=inline, offload=inline, emit=emit, clock=HandClock())
         settings = SimpleNamespace(state=self.state, harvest=SimpleNamespace(compression=self.compression.value))
         bench: Any = SimpleNamespace(
-            name="acme", tools=tools, settings=settings, store=SimpleNamespace(database=self.database)
+            name="acme",
+            tools=tools,
+            settings=settings,
+            store=SimpleNamespace(database=self.database, ledger=self.ledger),
         )
         await write_changes(bench, self.of(night), self.output)
 

@@ -81,6 +81,33 @@ async def test_a_change_file_lies_beside_the_partitions_and_the_ledger_knows_it(
     assert files_below(nights.output / "_parts") == []
 
 
+async def test_P_01_a_night_that_was_cut_off_is_made_up_for_by_the_next(nights: Nights) -> None:
+    """A run stopped before it compared leaves that to the next one, so that all files together rebuild the last set."""
+    nights.harvested(0, rows(1, 3))
+    await nights.compared(0)
+    cut_off = nights.harvested(1, rows(2, 3))
+    last = nights.harvested(2, rows(2, 5))
+
+    await nights.compared(2)
+
+    assert [counts(nights, job) for job in (cut_off, last)] == [(1, 1, 0), (2, 0, 0)]
+    manifest = nights.output / "recipients" / "account=acme" / f"dt={nights.date(1)}" / "_manifest.json"
+    assert json.loads(manifest.read_bytes())["jobs"][0]["changes"]["added"] == 1
+
+
+async def test_what_lies_before_the_first_comparison_is_left_to_whoever_asks(nights: Nights) -> None:
+    """Changes that are switched on after many nights cost the next run one night's comparison, not all of them."""
+    earlier = [nights.harvested(night, rows(1, 3 + night)) for night in range(3)]
+    nights.harvested(3, rows(1, 9))
+
+    await nights.compared(3)
+
+    dates = [event.date for event in nights.events if isinstance(event, ChangesWritten)]
+    assert dates == [nights.date(3).isoformat()]
+    assert list(nights.book.due(nights.of(0), (), lambda *_: True)) != []
+    assert len(earlier) == 3
+
+
 async def test_a_set_that_stands_still_is_noted_without_a_file(nights: Nights) -> None:
     """That it was compared is known, and with what; so it is not read again."""
     nights.harvested(0, rows(1, 3))

@@ -94,7 +94,9 @@ async def _played(tools: Tools, server: Scripted, harvest: Harvest, book: Counte
     backoff = Backoff()
     weather = Weather("acme", PATIENCE_S, backoff, tools.clock, tools.rng, lambda _: None)
     desk = ReportDesk(Caller(budget, weather, tools.stop), server, backoff, tools)
-    await Counting(harvest, desk, book).run()
+    counting = Counting(harvest, desk, book)
+    await counting.run()
+    await counting.tell()
     return tools.clock.now_s()
 
 

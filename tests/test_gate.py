@@ -16,13 +16,28 @@ from harvester.engine.refresh import NEVER_READ, NO_COUNTER, FillRules, Interval
 from harvester.engine.retry import Backoff
 from harvester.errors import StoppedError
 from harvester.events import CountersMissing, JobCarried, JobsCarried
-from harvester.model import Action, Campaign, ClaimedJob, Contents, Counters, Failure, FailureKind, JobState, Published
+from harvester.model import (
+    FEWER_AGAIN,
+    Action,
+    Campaign,
+    ClaimedJob,
+    Command,
+    Contents,
+    Counters,
+    Failure,
+    FailureKind,
+    GivenUp,
+    JobState,
+    Published,
+)
 from harvester.snapshot import Carry
 from harvester.store.carrier import Carrier
 from harvester.store.counters import CounterBook
 from harvester.store.job_report import JobReport
+from harvester.store.ledger import Ledger
 from harvester.store.requeuing import Cause, Chosen, start_anew
 from harvester.store.snapshots import Snapshots
+from harvester.store.verdicts import VerdictBook
 
 DAY = dt.timedelta(days=1)
 DAILY = RefreshRules(dict.fromkeys(Action, (Interval(365, 1),)), full_refresh_days=30)
@@ -237,6 +252,72 @@ def test_doubted_job_is_never_carried(night: Opener) -> None:
 
     assert today.pass_all() == [(Action.SENT, True)]
     assert today.reasons[0] == DOUBTED
+
+
+@pytest.mark.parametrize("is_failed", [False, True])
+def test_set_in_doubt_is_carried_to_no_later_date(night: Opener, *, is_failed: bool) -> None:
+    """A second reading that was cut off, or that found less, leaves nothing to be carried: the set is read again."""
+    before = night(DATE - DAY, {Action.SENT: 5, Action.OPENED: 2})
+    before.pass_all()
+    before.read_all()
+    with before.bench.database.writing(before.bench.database.durable) as connection:
+        start_anew(connection, Chosen((JobState.DONE,), "action = ?", (Action.SENT,)), Cause.DOUBTED)
+    if is_failed:
+        (claimed,) = before.ledger.claim(before.harvest, 10, now_s=0.0)
+        before.ledger.give_up(claimed.job, GivenUp(JobState.FAILED, FEWER_AGAIN, "fewer rows"))
+    today = night(DATE, {Action.SENT: 5, Action.OPENED: 2})
+    today.sort_out()
+
+    assert today.pass_all() == [(Action.SENT, True), (Action.OPENED, False)]
+
+
+def test_set_that_stays_short_is_read_again_when_it_is_due(night: Opener) -> None:
+    """Rows may show later than they are counted: an equal counter carries no set that lacks many of them."""
+    before = night(DATE - DAY, {Action.SENT: 500, Action.OPENED: 2})
+    before.pass_all()
+    before.read_all()
+    verdicts = VerdictBook(before.bench.database, before.ledger.run_id)
+    verdicts.write([(job.id, f"short by {job.counter_rows}") for job in list(verdicts.unjudged(before.harvest))])
+    verdicts.distrust(before.harvest, [Action.OPENED], tolerance_share=0.01)
+    today = night(DATE, {Action.SENT: 500, Action.OPENED: 2})
+    today.sort_out()
+
+    assert today.pass_all() == [(Action.SENT, True), (Action.OPENED, False)]
+
+
+def test_carried_set_keeps_its_verdict(night: Opener) -> None:
+    """A shortfall that is known is told on each date that has the set, and the set is judged only where it was read."""
+    before = night(DATE - DAY, {Action.SENT: 5, Action.OPENED: 2})
+    before.pass_all()
+    before.read_all()
+    verdicts = VerdictBook(before.bench.database, before.ledger.run_id)
+    verdicts.write([(job.id, f"short by {job.counter_rows}") for job in list(verdicts.unjudged(before.harvest))])
+    today = night(DATE, {Action.SENT: 5, Action.OPENED: 2})
+    today.pass_all()
+
+    told = VerdictBook(today.bench.database, today.ledger.run_id)
+
+    assert told.findings(today.harvest) == {"short": 2}
+    assert [job.missing_rows for job in told.short(today.harvest)] == [5, 2]
+    assert list(told.unjudged(today.harvest)) == []
+
+
+def test_job_that_another_run_took_meanwhile_is_not_carried(night: Opener) -> None:
+    """Between the look at the plan and the carrying, the nightly run may have claimed a backfill's job, or read it."""
+    read_before(night, {Action.SENT: 5, Action.OPENED: 2})
+    filling = night(DATE, {Action.SENT: 6, Action.OPENED: 2}, rules=FillRules())
+    filling.ledger.begin_run(0.0, Command.BACKFILL)
+    batch = filling.snapshots.candidates(filling.harvest, 0)
+    nightly = Ledger(filling.bench.database, "run-nightly", lambda: [filling.ledger.run_id])
+    nightly.begin_run(0.0, Command.NIGHTLY)
+    nightly.plan(filling.harvest, [Campaign("k0")], [Action.SENT])
+    (claimed,) = nightly.claim(filling.harvest, 10, now_s=0.0)
+
+    carried = filling.snapshots.carry([(each.job, each.snapshot, DATE) for each in batch if each.snapshot])
+
+    assert carried == 1
+    assert filling.states == [JobState.RUNNING, JobState.CARRIED]
+    assert filling.publish(claimed).rows == 0
 
 
 def test_run_that_is_asked_to_stop_settles_nothing(night: Opener) -> None:

@@ -13,7 +13,7 @@ from harvester.model import Action, Campaign, Job, Published
 from harvester.snapshot import Snapshot
 
 INTERVALS = (Interval(7, 1), Interval(60, 7), Interval(365, 30))
-RULES = RefreshRules(dict.fromkeys(Action, INTERVALS), full_refresh_days=30)
+RULES = RefreshRules(dict.fromkeys(Action, INTERVALS), full_refresh_days=90)
 PARTITION = Published("recipients/k.jsonl", rows=3, bytes=30, sha256="ab" * 32)
 
 days = st.integers(0, 500)
@@ -65,10 +65,28 @@ def test_set_that_was_never_read_is_read_while_its_campaign_is_not_frozen() -> N
 
 def test_full_refresh_comes_whatever_the_counter_says() -> None:
     """A set that is looked at and was last read so many days ago is read although its counter stands."""
-    stale = snapshot(30, 1)
+    stale, fresh = snapshot(90, 1), snapshot(59, 1)
 
     assert RULES.decide(job(3), stale) is Decision.HARVEST
-    assert RULES.why_read(job(3), stale, 3) == "not read for 30 days"
+    assert RULES.why_read(job(3), stale, 3) == "not read for 90 days"
+    assert RULES.decide(job(3), fresh) is Decision.ASK
+
+
+def test_full_refreshes_of_campaigns_are_spread_over_days() -> None:
+    """What was first read on one night does not all come back on one night, and nothing comes later than promised."""
+    jobs = [replace(job(3), campaign=replace(job(3).campaign, key=f"k{number}")) for number in range(300)]
+    first_days = [
+        next(days for days in range(91) if RULES.decide(each, snapshot(days, 1)) is Decision.HARVEST) for each in jobs
+    ]
+
+    assert min(first_days) >= 60
+    assert max(first_days) <= 90
+    assert max(first_days.count(days) for days in first_days) < 30
+
+
+def test_monthly_look_asks_the_counter_first() -> None:
+    """With the defaults a full refresh does not fall due with each monthly look."""
+    assert RULES.decide(job(100), snapshot(35)) is Decision.ASK
 
 
 def test_frozen_campaign_is_not_even_read_in_full() -> None:

@@ -278,6 +278,54 @@ def test_L_09_file_that_was_gone_is_replaced_for_all_dates(store: Store) -> None
     assert (report.state, report.bytes, report.sha256) == (JobState.CARRIED, fresh.bytes, fresh.sha256)
 
 
+def test_reference_of_a_job_that_was_sent_back_follows_its_origin(store: Store) -> None:
+    """Until a refresh has replaced it, a carried file stays listed: with the hash that it has by now."""
+    old_harvest, _, _ = store.harvest_one(DATE - DAY)
+    harvest, job = store.planned(DATE)
+    snapshot = store.snapshots().of(job)
+    assert snapshot is not None
+    store.snapshots().carry([(job, snapshot, DATE)])
+    store.ledger.requeue(harvest, [JobState.CARRIED])
+    store.ledger.requeue(old_harvest, [JobState.DONE])
+    (claimed,) = store.ledger.claim(old_harvest, 1, now_s=0.0)
+
+    fresh = store.publish(claimed.job, LINES * 2)
+
+    (report,) = store.ledger.jobs(harvest)
+    assert (report.state, report.sha256) == (JobState.PENDING, fresh.sha256)
+
+
+def test_counter_told_after_an_empty_set_was_read_proves_nothing(store: Store) -> None:
+    """A run killed between the last word and the partition asks for counters that were not known: too late for it."""
+    harvest, job = store.planned(DATE - DAY)
+    store.ledger.commit([], [(job, "empty")], [], wall_s=0.0)
+    store.ledger.release(harvest)
+    store.count(job, 5)
+    (claimed,) = store.ledger.claim(harvest, 1, now_s=0.0)
+    store.parts.cut(job, 0, b"")
+    store.ledger.commit([], [], [(job, store.parts.publish([Contents(claimed.job, 0)])[0])], wall_s=0.0)
+
+    snapshot = store.snapshots().of(store.planned(DATE)[1])
+
+    assert snapshot is not None
+    assert snapshot.counter_rows is None
+
+
+@pytest.mark.parametrize("mode", [Carry.HARDLINK, Carry.COPY])
+def test_file_that_lives_on_under_later_dates_is_carried_from_there(store: Store, mode: Carry) -> None:
+    """Where each date has files of its own, the oldest may be removed."""
+    _, _, published = store.harvest_one(DATE - DAY)
+    for date in (DATE, DATE + DAY):
+        harvest, job = store.planned(date)
+        snapshot = store.snapshots().of(job)
+        assert snapshot is not None
+        assert store.snapshots(mode).carry([(job, snapshot, date)]) == 1
+        (store.output / published.path).unlink(missing_ok=True)
+
+    (report,) = store.ledger.jobs(harvest)
+    assert (store.output / str(report.path)).read_bytes() == LINES
+
+
 def test_set_that_is_not_whole_any_more_is_open_on_the_dates_that_carried_it(store: Store) -> None:
     """Where rows of the new partition could not be read, no date calls it complete, and nothing is carried from it."""
     old_harvest, _, _ = store.harvest_one(DATE - DAY)

@@ -80,7 +80,7 @@ async def _work_through(bench: AccountBench, harvest: Harvest, counting: Countin
         group.create_task(bench.harvest(harvest, offset_ms).run(gate), name=f"{bench.name}-harvest")
         if counting is not None and (gate is None or bench.is_ranking):
             group.create_task(counting.run(), name=f"{bench.name}-counting")
-    if counting is not None and gate is not None:
+    if counting is not None:
         await counting.tell()
 
 

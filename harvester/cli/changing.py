@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from harvester.cli.planning import MANIFEST_WAIT_S, now_of
 from harvester.cli.proving import UNREADABLE
 from harvester.cli.workshop import AccountBench
 from harvester.engine.differences import Change, ChangeKind, differences, keyed
@@ -16,6 +17,7 @@ from harvester.model import Harvest, Published
 from harvester.store.change_book import ChangeBook, Comparable, JobChanges
 from harvester.store.change_files import ChangeFiles, Drafted, trouble_with
 from harvester.store.lock import exclusive
+from harvester.store.manifest import write_manifest
 from harvester.store.partitions import Compression
 from harvester.store.reading import lines_of
 from harvester.store.sorting import sorted_lines
@@ -84,6 +86,7 @@ def lock_folder(state: Path, account: str) -> Path:
 async def write_changes(bench: AccountBench, harvest: Harvest, output: Path) -> None:
     """Write what changed in each set that was read on a date and is not compared yet, until the run stops.
 
+    First come earlier dates whose runs were stopped before they came to it: all of the files together tell the whole.
     Where another process writes changes of the account, they are left to it and to the next run.
 
     Args:
@@ -103,9 +106,23 @@ async def write_changes(bench: AccountBench, harvest: Harvest, output: Path) -> 
         except BusyError as busy:
             bench.tools.emit(ChangesLeftOut(bench.name, harvest.date.isoformat(), "", "", busy.message.rstrip(".")))
             return
-        told = await _write_all(bench, harvest, desk)
+        for earlier in await bench.tools.offload_disk(partial(desk.book.cut_off, harvest)):
+            if await _write_date(bench, earlier, desk):
+                await bench.tools.offload_disk(partial(_tell_in_manifest, bench, earlier, output))
+        await _write_date(bench, harvest, desk)
+
+
+async def _write_date(bench: AccountBench, harvest: Harvest, desk: ChangeDesk) -> bool:
+    """Write the changes of one date, tell of them, and return whether there were any jobs to be compared."""
+    told = await _write_all(bench, harvest, desk)
     if told.jobs or told.left_out:
         bench.tools.emit(ChangesWritten(bench.name, harvest.date.isoformat(), **asdict(told)))
+    return bool(told.jobs or told.left_out)
+
+
+def _tell_in_manifest(bench: AccountBench, harvest: Harvest, output: Path) -> None:
+    with exclusive(bench.settings.state, MANIFEST_WAIT_S):
+        write_manifest(output, bench.store.ledger, harvest, now_of(bench.tools))
 
 
 async def _write_all(bench: AccountBench, harvest: Harvest, desk: ChangeDesk) -> Told:

@@ -114,7 +114,8 @@ def most_urgent(troubles: Sequence[HarvestError]) -> HarvestError | None:
 def _lacks_privilege(account: AccountSummary) -> bool:
     """Whether nothing of an account could be read, each time for want of privilege."""
     codes = {problem.code for problem in account.not_done}
-    return bool(codes) and codes <= PRIVILEGE_CODES and not account.jobs[JobState.DONE]
+    was_read = any(account.jobs[state] for state in (JobState.DONE, JobState.PARTIAL, JobState.CARRIED))
+    return bool(codes) and codes <= PRIVILEGE_CODES and not was_read
 
 
 def _account_summary(ledger: Ledger, harvest: Harvest, calls: int) -> AccountSummary:

@@ -16,7 +16,6 @@ from harvester.model import Command, Harvest, JobState, Order
 from harvester.store.counters import CounterBook
 from harvester.store.lock import exclusive
 from harvester.store.manifest import withdraw
-from harvester.store.ranking import rank_newest_first
 
 MANIFEST_WAIT_S = 60.0
 """How long to wait for another run that is planning or writing its manifest: seconds at most."""
@@ -37,7 +36,7 @@ async def plan(bench: AccountBench, selection: Selection, harvest: Harvest, gate
     if selection.keys is None:
         await list_campaigns(bench, selection, harvest, gate)
     if selection.command is Command.BACKFILL and bench.settings.backfill.order is Order.NEWEST:
-        await tools.offload_disk(partial(rank_newest_first, store.ledger, harvest))
+        await tools.offload_disk(partial(store.ledger.rank_newest_first, harvest))
     await tools.offload_disk(partial(store.ledger.requeue, harvest, REFRESHED if selection.is_refresh else AGAIN))
     missing = await tools.offload_disk(partial(store.ledger.requeue_missing, harvest, store.parts.is_there))
     if missing:

@@ -62,7 +62,10 @@ async def judge(bench: AccountBench, harvest: Harvest, withdraw: Callable[[], No
 
 
 async def tell(bench: AccountBench, harvest: Harvest) -> None:
-    """Tell how many jobs are proven, and which counters do not fit; nothing where nothing was counted."""
+    """Tell how many jobs are proven, and which counters do not fit; nothing where nothing was counted.
+
+    What is still short has no counter to be carried by.
+    """
     tools, book = bench.tools, VerdictBook(bench.store.database, bench.store.ledger.run_id)
     findings = await tools.offload_disk(partial(book.findings, harvest))
     if not findings:
@@ -70,6 +73,8 @@ async def tell(bench: AccountBench, harvest: Harvest) -> None:
     for action, found in (await tools.offload_disk(partial(book.findings_by_action, harvest))).items():
         if (direction := leaning(found)) is not None:
             tools.emit(CounterMisfits(bench.name, action, direction.value, found[direction]))
+    misfits = await tools.offload_disk(partial(_leanings, book, harvest))
+    await tools.offload_disk(partial(book.distrust, harvest, misfits, bench.settings.harvest.tolerance_share))
     counts = {finding.value: findings.get(finding, 0) for finding in Finding}
     tools.emit(HarvestJudged(bench.name, harvest.date.isoformat(), **counts))
 

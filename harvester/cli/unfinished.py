@@ -6,7 +6,7 @@ from harvester.cli.selection import Selection
 from harvester.cli.workshop import LEDGER_FILE
 from harvester.settings import Settings
 from harvester.store.database import Database
-from harvester.store.runs import unfinished_dates
+from harvester.store.plans import unfinished_dates
 
 GOES_ON_FOR_DAYS = 7
 """A backfill left alone for longer begins anew: what it has read is carried over, and nobody waits for the rest."""

@@ -70,7 +70,7 @@ class Counting:
         self._ended_by = ""
 
     async def run(self) -> None:
-        """Ask until all are answered, the endpoint shuts or the run is asked to stop, and tell what came of it.
+        """Ask until all are answered, the endpoint shuts or the run is asked to stop.
 
         Raises:
             DiskError: the disk refused; in an ExceptionGroup. Nothing else ends a harvest from here.
@@ -78,7 +78,6 @@ class Counting:
         async with asyncio.TaskGroup() as group:
             for number in range(ASKERS):
                 group.create_task(self._work(), name=f"{self._harvest.account}-asker-{number}")
-        await self.tell()
 
     async def count_for(self, job: Job) -> None:
         """See that the counters of a job's campaign were asked for, once for a date, unless the endpoint is shut."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Protocol
+from zlib import crc32
 
 from harvester.model import Action, Job
 from harvester.snapshot import Snapshot
@@ -17,6 +18,7 @@ from harvester.snapshot import Snapshot
 NEVER_READ = "never read whole before"
 NO_COUNTER = "no counter tells whether it changed"
 DAY_MS = 86_400_000
+SPREAD_PARTS = 3
 
 
 class Decision(StrEnum):
@@ -52,8 +54,9 @@ class RefreshRules:
 
     Attributes:
         intervals: for each action, by ascending age; beyond the last one a set is frozen.
-        full_refresh_days: a set that is looked at is read after so many days, whatever its counter says: columns of
-            rows may change where no counter does.
+        full_refresh_days: a set that is looked at is read after so many days at the latest, whatever its counter says:
+            columns of rows may change where no counter does. Each campaign takes up to a third less, so that those
+            which were first read on one night do not all come back on one night.
     """
 
     intervals: Mapping[Action, Sequence[Interval]]
@@ -95,7 +98,9 @@ class RefreshRules:
         return None if every_days is None else max(job.date, snapshot.checked_on + dt.timedelta(days=every_days))
 
     def _is_stale(self, job: Job, snapshot: Snapshot) -> bool:
-        return (job.date - snapshot.date).days >= self.full_refresh_days
+        spread_days = self.full_refresh_days // SPREAD_PARTS + 1
+        early_days = crc32(job.campaign.key.encode()) % spread_days
+        return (job.date - snapshot.date).days >= self.full_refresh_days - early_days
 
 
 @dataclass(frozen=True, slots=True)

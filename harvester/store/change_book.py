@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
-from harvester.model import Action, Campaign, Harvest, Job, Published
+from harvester.model import Action, Campaign, Discovery, Harvest, Job, Published
 from harvester.store.database import Database
 
 BATCH_JOBS = 500
@@ -98,6 +98,24 @@ class ChangeBook:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connection = database.brief
+
+    def cut_off(self, harvest: Harvest) -> list[Harvest]:
+        """Return the earlier dates of the account with sets that were read and never compared, the oldest first.
+
+        Only those since changes were first written for the account: what lies before is for whoever asks for it.
+        """
+        rows = self._connection.execute(
+            "SELECT harvests.* FROM harvests WHERE account = :account AND date < :date AND date >= ("
+            "  SELECT min(date) FROM jobs JOIN harvests AS first ON first.id = harvest_id"
+            "  WHERE first.account = :account AND changes IS NOT NULL)"
+            " AND EXISTS (SELECT 1 FROM jobs WHERE harvest_id = harvests.id AND state = 'done' AND changes IS NULL)"
+            " ORDER BY date",
+            {"account": harvest.account, "date": harvest.date.isoformat()},
+        )
+        return [
+            Harvest(row["id"], row["account"], dt.date.fromisoformat(row["date"]), Discovery(row["discovery"]))
+            for row in rows.fetchall()
+        ]
 
     def due(
         self, harvest: Harvest, actions: Collection[Action], is_there: Callable[[str, int], bool]

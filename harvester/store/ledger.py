@@ -32,7 +32,7 @@ from harvester.model import (
 )
 from harvester.store.database import Database
 from harvester.store.job_report import PAGE_SUM, PAGE_SUMS, UNREADABLE_PAGES, JobReport, report_of
-from harvester.store.plans import NOT_IN_THE_WAY, NOT_LIVE, PlanOf, Wanted, take_into_plan
+from harvester.store.plans import NOT_IN_THE_WAY, NOT_LIVE, PlanOf, Wanted, rank_newest_first, take_into_plan
 from harvester.store.requeuing import Cause, Chosen, go_on, start_anew
 from harvester.store.snapshots import note_counters, remember, republish
 
@@ -123,6 +123,11 @@ class Ledger:
         while batch := list(islice(waiting, PLAN_BATCH_CAMPAIGNS)):
             with self._writing() as connection:
                 take_into_plan(connection, PlanOf(harvest, self.run_id, self._live()), batch, actions, is_wanted)
+
+    def rank_newest_first(self, harvest: Harvest) -> None:
+        """Let this run claim the jobs of campaigns first that were sent last."""
+        with self._writing() as connection:
+            rank_newest_first(connection, harvest, self.run_id)
 
     def note_discovery(self, harvest: Harvest, discovery: Discovery) -> None:
         """Note how far the listing of this harvest's campaigns has come."""

@@ -7,7 +7,7 @@ equal counter mean that nothing came since.
 
 import datetime as dt
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from harvester.model import Action, Campaign, Harvest, Job, JobState, Published
@@ -16,15 +16,19 @@ from harvester.store.carrier import Carrier
 from harvester.store.database import Database
 from harvester.store.requeuing import Cause, Chosen, start_anew
 
+COPIES_MAX = 7
+"""Files of later dates that are looked for where the first one is gone: a week of nights."""
+
 BATCH_JOBS = 1_000
 """Jobs read, and carried, in one transaction."""
 
 SNAPSHOT = (
     "snapshots.origin_id, snapshots.checked_on, snapshots.counter_rows, origin.state AS origin_state,"
-    " iif(origin.quarantine = '[]', origin.path, NULL) AS origin_path, origin.rows AS origin_rows,"
+    " iif(origin.quarantine = '[]' AND NOT (origin.is_doubted AND origin.state != 'done'), origin.path, NULL)"
+    " AS origin_path, origin.rows AS origin_rows,"
     " origin.bytes AS origin_bytes, origin.sha256 AS origin_sha256, origin_harvests.date AS origin_date"
 )
-"""In a query that joins these tables; a partition is no snapshot if rows of its set lie in quarantine."""
+"""In a query that joins these tables; no snapshot is a partition that lacks rows in quarantine, or that is in doubt."""
 
 WITH_SNAPSHOT = (
     " LEFT JOIN snapshots ON snapshots.campaign_id = jobs.campaign_id AND snapshots.action = jobs.action"
@@ -84,28 +88,55 @@ class Snapshots:
         return snapshot_of(row) if row else None
 
     def carry(self, jobs: Sequence[tuple[Job, Snapshot, dt.date]]) -> int:
-        """Let jobs stand as their snapshots do, all in one transaction; files first, then the ledger's word for them.
+        """Let jobs stand as their snapshots do; files first, then the ledger's word for them, all in one transaction.
+
+        First of all the jobs are taken in hand: another run may claim them until then, and read their sets.
 
         Args:
-            jobs: pending or running; each with its snapshot, and the date on which the set was last known to stand so.
+            jobs: of this run, pending or running; each with its snapshot, and the date on which the set was last known
+                to stand so.
 
         Returns:
-            How many that were: a job whose partition is not in its place stays as it is.
+            How many that were: a job whose partition is not in its place stays as it was, and so does one that another
+            run has by now.
         """
-        placed = [(job, place, checked_on) for job, each, checked_on in jobs if (place := self._place(job, each))]
+        with self._database.writing(self._database.brief) as connection:
+            ours = _in_hand(connection, self._run_id, [job.id for job, _, _ in jobs])
+        placed = [
+            (job, place, checked_on)
+            for job, each, checked_on in jobs
+            if job.id in ours and (place := self._place(job, each))
+        ]
         self._carrier.sync()
-        if placed:
-            with self._database.writing(self._database.brief) as connection:
-                for job, snapshot, checked_on in placed:
-                    _carry(connection, job, snapshot, checked_on)
+        with self._database.writing(self._database.brief) as connection:
+            for job, snapshot, checked_on in placed:
+                _carry(connection, job, snapshot, checked_on)
+            waited = [job_id for job_id, state in ours.items() if state is JobState.PENDING]
+            connection.executemany(
+                "UPDATE jobs SET state = 'pending' WHERE id = ? AND state = 'running'", ((each,) for each in waited)
+            )
         return len(placed)
 
     def _place(self, job: Job, snapshot: Snapshot) -> Snapshot | None:
-        """Return the snapshot with the place of its partition under the job's date; None if there is no such file."""
+        """Return the snapshot with the place of its partition under the job's date; None if there is no such file.
+
+        A file that is gone from its own date may have been linked or copied to later ones.
+        """
         if snapshot.partition is None:
             return snapshot
-        partition = self._carrier.place(job, snapshot.partition)
-        return None if partition is None else replace(snapshot, partition=partition)
+        for partition in (snapshot.partition, *self._copies(snapshot)):
+            if (placed := self._carrier.place(job, partition)) is not None:
+                return replace(snapshot, partition=placed)
+        return None
+
+    def _copies(self, snapshot: Snapshot) -> Iterator[Published]:
+        """Yield the partition as later dates have it, the newest first."""
+        rows = self._connection.execute(
+            "SELECT path, rows, bytes, sha256 FROM jobs"
+            f" WHERE state = 'carried' AND origin_id = ? AND NOT ({REFERRING}) ORDER BY id DESC LIMIT ?",
+            (snapshot.origin_id, snapshot.origin_id, COPIES_MAX),
+        )
+        yield from (Published(*row) for row in rows)
 
     def is_known(self, job: Job) -> bool:
         """Tell whether the set of a job, which need not be planned, was ever read whole."""
@@ -145,7 +176,7 @@ def note_counters(connection: sqlite3.Connection, job_ids: Iterable[int]) -> Non
         "UPDATE jobs SET counter_at_start = (SELECT counters.rows FROM counters WHERE"
         " counters.harvest_id = jobs.harvest_id AND counters.campaign_id = jobs.campaign_id"
         " AND counters.action = jobs.action)"
-        " WHERE id = ? AND NOT EXISTS (SELECT 1 FROM pages WHERE pages.job_id = jobs.id)",
+        " WHERE id = ? AND ending IS NULL AND NOT EXISTS (SELECT 1 FROM pages WHERE pages.job_id = jobs.id)",
         ((job_id,) for job_id in job_ids),
     )
 
@@ -175,11 +206,8 @@ def republish(connection: sqlite3.Connection, job_id: int, partition: Published)
     """
     if partition.unreadable_rows:
         start_anew(connection, Chosen((JobState.CARRIED,), REFERRING, (job_id,)), Cause.FILE_GONE)
-        return
-    connection.execute(
-        f"UPDATE jobs SET path = ?, rows = ?, bytes = ?, sha256 = ? WHERE state = 'carried' AND {REFERRING}",
-        (partition.path, partition.rows, partition.bytes, partition.sha256, job_id),
-    )
+    now = (None,) * 4 if partition.unreadable_rows else _file_of(partition)
+    connection.execute(f"UPDATE jobs SET path = ?, rows = ?, bytes = ?, sha256 = ? WHERE {REFERRING}", (*now, job_id))
 
 
 def dates_carrying(database: Database, harvest: Harvest) -> list[dt.date]:
@@ -194,6 +222,23 @@ def dates_carrying(database: Database, harvest: Harvest) -> list[dt.date]:
     return [dt.date.fromisoformat(row["date"]) for row in rows]
 
 
+def _file_of(partition: Published) -> tuple[str, int, int, str]:
+    return partition.path, partition.rows, partition.bytes, partition.sha256
+
+
+def _in_hand(connection: sqlite3.Connection, run_id: str, job_ids: Sequence[int]) -> dict[int, JobState]:
+    """Take jobs of a run in hand, those that are still its own, and return the state that each was in."""
+    ours: dict[int, JobState] = {}
+    for job_id in job_ids:
+        row = connection.execute(
+            "SELECT state FROM jobs WHERE id = ? AND run_id = ? AND state IN ('pending', 'running')", (job_id, run_id)
+        ).fetchone()
+        if row is not None:
+            ours[job_id] = JobState(row["state"])
+            connection.execute("UPDATE jobs SET state = 'running' WHERE id = ?", (job_id,))
+    return ours
+
+
 def _carry(connection: sqlite3.Connection, job: Job, snapshot: Snapshot, checked_on: dt.date) -> None:
     partition = snapshot.partition
     if partition is None:
@@ -204,11 +249,10 @@ def _carry(connection: sqlite3.Connection, job: Job, snapshot: Snapshot, checked
         )
     else:
         connection.execute(
-            "UPDATE jobs SET state = ?, path = ?, rows = ?, bytes = ?, sha256 = ?, origin_id = ? WHERE id = ?",
-            (
-                *(JobState.CARRIED, partition.path, partition.rows, partition.bytes, partition.sha256),
-                *(snapshot.origin_id, job.id),
-            ),
+            "UPDATE jobs SET state = ?, path = ?, rows = ?, bytes = ?, sha256 = ?, origin_id = ?,"
+            " (verdict, counter_at_start) = (SELECT verdict, counter_at_start FROM jobs AS origin WHERE origin.id = ?)"
+            " WHERE id = ?",
+            (JobState.CARRIED, *_file_of(partition), snapshot.origin_id, snapshot.origin_id, job.id),
         )
     connection.execute(
         "UPDATE snapshots SET checked_on = max(checked_on, ?) WHERE origin_id = ?"

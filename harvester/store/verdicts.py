@@ -4,6 +4,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import orjson
+
 from harvester.model import Action, Harvest, JobState
 from harvester.store.database import Database
 from harvester.store.job_report import PAGE_SUM
@@ -13,7 +15,13 @@ COUNTED = """
 LEFT JOIN counters ON counters.harvest_id = jobs.harvest_id AND counters.campaign_id = jobs.campaign_id
     AND counters.action = jobs.action
 """
-FINISHED = "jobs.state IN ('done', 'partial')"
+READ = "jobs.state IN ('done', 'partial')"
+FINISHED = "jobs.state IN ('done', 'partial', 'carried')"
+"""Jobs that a verdict can be made of, and those that have one: a carried job has that of the one that read its set."""
+
+COUNTED_ROWS = "coalesce(counters.rows, iif(jobs.state = 'carried', counter_at_start, NULL))"
+"""What the counter says of a set; of a carried one that nobody asked about on this date, what it said then."""
+
 FINDING = "substr(verdict, 1, instr(verdict || ' ', ' ') - 1)"
 """The first word of a verdict: "short" of "short by 3"."""
 
@@ -74,7 +82,7 @@ class VerdictBook:
 
         They are read on the other connection: it sees what was there at the beginning.
         """
-        unjudged = "jobs.harvest_id = ? AND jobs.run_id = ? AND (verdict IS NULL OR verdict = 'unknown')"
+        unjudged = f"{READ} AND jobs.harvest_id = ? AND jobs.run_id = ? AND (verdict IS NULL OR verdict = 'unknown')"
         return _finished(self._database.brief, unjudged, (harvest.id, self._run_id))
 
     def write(self, verdicts: Iterable[tuple[int, str]]) -> None:
@@ -114,6 +122,26 @@ class VerdictBook:
             found.setdefault(Action(row["action"]), {})[row["finding"]] = row["jobs"]
         return found
 
+    def distrust(self, harvest: Harvest, but: Iterable[Action], tolerance_share: float) -> None:
+        """See that sets which stay short of their counters are read again when they are next due.
+
+        Rows may appear later than they are counted: on an equal counter they would stay hidden. A counter that does not
+        fit its action at all says nothing of the kind.
+
+        Args:
+            harvest: the date.
+            but: actions whose counters do not fit.
+            tolerance_share: of the counted rows, that may be missing.
+        """
+        with self._database.writing(self._connection) as connection:
+            connection.execute(
+                f"UPDATE snapshots SET counter_rows = NULL WHERE origin_id IN (SELECT jobs.id FROM jobs {COUNTED}"
+                " WHERE jobs.harvest_id = ? AND jobs.run_id = ? AND verdict LIKE 'short%'"
+                " AND counters.rows - jobs.rows > counters.rows * ?"
+                " AND jobs.action NOT IN (SELECT value FROM json_each(?)))",
+                (harvest.id, self._run_id, tolerance_share, orjson.dumps(sorted(but)).decode()),
+            )
+
     def doubt(self, job_ids: Iterable[int]) -> None:
         """Send done jobs back to their first row, and have their campaigns counted again.
 
@@ -131,7 +159,8 @@ class VerdictBook:
 
 def _finished(connection: sqlite3.Connection, condition: str, values: tuple[object, ...]) -> Iterator[FinishedJob]:
     rows = connection.execute(
-        "SELECT jobs.id, key, jobs.action, verdict, jobs.rows, is_doubted, counters.rows AS counter_rows,"
+        "SELECT jobs.id, key, jobs.action, verdict, jobs.rows, is_doubted,"
+        f" {COUNTED_ROWS} AS counter_rows,"
         f" {PAGE_SUM.format(1)} AS pages, {PAGE_SUM.format('duplicates')} AS duplicates,"
         f" {PAGE_SUM.format('unreadable_rows')} AS unreadable_rows, {PAGE_SUM.format('is_shifted')} AS is_shifted"
         f" FROM jobs JOIN campaigns ON campaigns.id = jobs.campaign_id {COUNTED} WHERE {FINISHED} AND {condition}",
