@@ -166,6 +166,14 @@ class JobsCarried(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CampaignsUnlisted(Event):
+    """The account does not list so many `campaigns` any more that were read before: their sets are carried over."""
+
+    name = "campaigns.unlisted"
+    campaigns: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobsLeftOut(Event):
     """So many `jobs` are of campaigns that were never read and are too old to begin with: a backfill reads them."""
 

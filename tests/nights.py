@@ -81,7 +81,7 @@ class Nights:
         """Let the sets of a date be harvested again, as `--refresh` does."""
         self.ledger.requeue(self.of(night), [JobState.DONE])
 
-    def carried(self, night: int, key: str = "k1") -> None:
+    def carried(self, night: int, key: str = "k1") -> Job:
         """Let the set stand on a date as it was read before."""
         ledger, harvest = self.ledger, self.of(night)
         ledger.plan(harvest, [Campaign(key)], [Action.SENT])
@@ -91,6 +91,7 @@ class Nights:
         snapshot = snapshots.of(claimed.job)
         assert snapshot is not None
         assert snapshots.carry([(claimed.job, snapshot, harvest.date)]) == 1
+        return claimed.job
 
     async def compared(self, night: int, emit: Callable[[Event], None] | None = None) -> None:
         """Write the changes of a date as a run does."""

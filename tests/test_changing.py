@@ -17,7 +17,7 @@ from harvester.cli import changing
 from harvester.engine.differences import keyed
 from harvester.errors import DiskError
 from harvester.events import ChangesLeftOut, ChangesWritten
-from harvester.model import Job
+from harvester.model import Job, JobState
 from harvester.store.change_book import JobChanges
 from harvester.store.change_files import ChangeFiles, Drafted
 from harvester.store.database import Database
@@ -129,6 +129,39 @@ async def test_a_run_tells_once_what_it_wrote(nights: Nights) -> None:
     await nights.compared(0)
 
     assert nights.events == [ChangesWritten("acme", "2026-03-14", jobs=2, added=5, removed=0, changed=0, left_out=0)]
+
+
+async def test_a_date_filled_in_later_takes_no_change_from_the_history(nights: Nights) -> None:
+    """A gap that is filled by what was read for a later date gets that date's changes, and all files tell the whole."""
+    nights.harvested(0, rows(1, 3))
+    await nights.compared(0)
+    last = nights.harvested(2, rows(1, 5))
+    await nights.compared(2)
+
+    filled = nights.carried(1)
+    await nights.compared(1)
+    await nights.compared(2)
+
+    assert counts(nights, filled) == (2, 0, 0)
+    assert counts(nights, last) == (0, 0, 0)
+
+
+async def test_a_set_carried_from_an_older_date_that_was_read_again_is_compared(nights: Nights) -> None:
+    """What came by reading an old date once more is told where it is carried over."""
+    first = nights.harvested(0, rows(1, 3))
+    await nights.compared(0)
+    nights.harvested(1, rows(1, 4))
+    await nights.compared(1)
+    nights.ledger.requeue(nights.of(0), [JobState.DONE])
+    again = nights.harvested(0, rows(1, 6))
+    carried = nights.carried(2)
+
+    for night in range(3):
+        await nights.compared(night)
+
+    assert first.id == again.id
+    assert counts(nights, again)[:2] == (6, 0)
+    assert counts(nights, carried)[:2] == (2, 0)
 
 
 async def test_a_carried_job_has_no_changes_and_stands_for_its_set(nights: Nights) -> None:

@@ -125,6 +125,11 @@ def test_next_look_is_the_first_date_on_which_the_set_is_not_carried(age: int, r
         assert (look == DATE) == (RULES.decide(today, known) is not Decision.CARRY)
 
 
+def test_look_for_a_later_date_silences_no_earlier_one() -> None:
+    """After a harvest for a date that has not come, by mistake, the dates before it ask their counters all the same."""
+    assert RULES.decide(job(3), snapshot(1, -20)) is Decision.ASK
+
+
 def test_action_may_have_ages_of_its_own() -> None:
     """Sent messages do not change after some days, opens do."""
     rules = replace(RULES, intervals={**RULES.intervals, Action.SENT: (Interval(2, 1),)})

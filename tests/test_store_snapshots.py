@@ -16,8 +16,9 @@ from harvester.store.carrier import Carrier
 from harvester.store.counters import CounterBook
 from harvester.store.database import Database
 from harvester.store.ledger import Ledger
+from harvester.store.manifest import mistold, told_truly
 from harvester.store.partitions import Compression, Partitions
-from harvester.store.snapshots import Snapshots, dates_carrying
+from harvester.store.snapshots import Snapshots, dates_at_stake
 
 DAY = dt.timedelta(days=1)
 LINES = b'{"n":1}\n'
@@ -251,14 +252,17 @@ def test_set_read_again_for_its_old_date_is_what_later_dates_refer_to(store: Sto
     assert snapshot is not None
     store.snapshots().carry([(job, snapshot, DATE)])
 
+    assert dates_at_stake(store.database, old_harvest) == []
     store.ledger.requeue(old_harvest, [JobState.DONE])
+    assert dates_at_stake(store.database, old_harvest) == [DATE]
     (claimed,) = store.ledger.claim(old_harvest, 1, now_s=0.0)
     fresh = store.publish(claimed.job, LINES * 2)
 
     (report,) = store.ledger.jobs(harvest)
     assert (report.path, report.bytes, report.sha256) == (fresh.path, fresh.bytes, fresh.sha256)
-    assert dates_carrying(store.database, old_harvest) == [DATE]
-    assert dates_carrying(store.database, harvest) == []
+    assert [each.date for each in mistold(store.database, "acme")] == [DATE]
+    told_truly(store.database, harvest)
+    assert mistold(store.database, "acme") == []
 
 
 def test_L_09_file_that_was_gone_is_replaced_for_all_dates(store: Store) -> None:
@@ -340,7 +344,7 @@ def test_set_that_is_not_whole_any_more_is_open_on_the_dates_that_carried_it(sto
 
     (report,) = store.ledger.jobs(harvest)
     assert (report.state, report.path, report.carried_from) == (JobState.PENDING, None, None)
-    assert dates_carrying(store.database, old_harvest) == [DATE]
+    assert [each.date for each in mistold(store.database, "acme")] == [DATE]
     assert store.snapshots().of(store.planned(DATE + DAY)[1]) is None
 
 

@@ -19,8 +19,7 @@ from harvester.errors import BusyError, DiskError, HarvestError, StoppedError
 from harvester.events import HarvestFinished
 from harvester.model import Command, Harvest, JobState
 from harvester.store.lock import exclusive
-from harvester.store.manifest import write_manifest
-from harvester.store.snapshots import dates_carrying
+from harvester.store.manifest import mistold, told_truly, write_manifest
 
 
 async def harvest_accounts(benches: Sequence[AccountBench], selection: Selection, output: Path) -> list[HarvestError]:
@@ -121,8 +120,9 @@ def _close(store: Store, tools: Tools, account: str, date: dt.date, output: Path
     ledger.release(harvest)
     with exclusive(store.database.path.parent, MANIFEST_WAIT_S):
         write_manifest(output, ledger, harvest, now_of(tools))
-        for carrying in dates_carrying(store.database, harvest):
-            write_manifest(output, ledger, ledger.open_harvest(account, carrying), now_of(tools))
+        for other in mistold(store.database, account):
+            write_manifest(output, ledger, other, now_of(tools))
+            told_truly(store.database, other)
         if not ledger.open_jobs(harvest):
             store.parts.sweep(harvest.account, harvest.date)
     counts = ledger.counts(harvest, is_plan_only=True)

@@ -1,5 +1,6 @@
 """What all commands that harvest do with what they are asked."""
 
+import datetime as dt
 import sys
 
 from harvester.cli.flags import How
@@ -17,6 +18,8 @@ from harvester.settings import Settings
 
 def carry_out(settings: Settings, selection: Selection, how: How) -> int:
     """Harvest what is selected, or only say what that would cost; return the exit code."""
+    if selection.date > dt.datetime.now(dt.UTC).date():
+        quiet(sys.stderr).write(f"{selection.date} has not come yet: the files have its name and hold today's rows\n")
     limits = limits_of(how["max_calls"], how["deadline"], SystemClock())
     if how["is_dry"]:
         return plan_and_show(settings, selection, Showing(is_json=how["is_json"], deadline=limits.deadline))

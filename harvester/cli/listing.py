@@ -14,6 +14,7 @@ from harvester.model import Action, Campaign, Discovery, Harvest
 from harvester.settings import DiscoverySettings
 from harvester.store.listing_files import ListingFiles
 from harvester.store.lock import exclusive
+from harvester.store.plans import known_campaigns
 from harvester.store.splits import Splits
 from harvester.zoho.campaign_records import ListingContext, completed, lines, surveyed
 from harvester.zoho.campaigns import usual_offset
@@ -36,6 +37,19 @@ async def list_campaigns(bench: AccountBench, selection: Selection, harvest: Har
         CredentialsError, StoppedError: the listing could not be read; what is missing of test halves is only told.
     """
     await _AccountListing(bench, selection, harvest).plan(gate)
+
+
+def keep_unlisted(bench: AccountBench, selection: Selection, harvest: Harvest, gate: Gate) -> frozenset[str]:
+    """Take sets into the plan whose campaigns the account does not list any more, and return the campaigns' keys.
+
+    What was read of them is no less true for it; and a listing that comes out short by mistake costs the date nothing.
+    """
+    store = bench.store
+    files = ListingFiles(bench.settings.output, store.database)
+    listed = {campaign.key for campaign in files.campaigns_of(harvest)} if files.is_there(harvest) else set()
+    unlisted = [each for each in known_campaigns(store.database, harvest) if each.key not in listed]
+    store.ledger.plan(harvest, unlisted, selection.actions, partial(gate.is_wanted, harvest))
+    return frozenset(campaign.key for campaign in unlisted)
 
 
 def filter_of(discovery: DiscoverySettings) -> CampaignFilter:

@@ -5,17 +5,18 @@ from functools import partial
 from pathlib import Path
 
 from harvester.cli.estimating import calls_expected
-from harvester.cli.listing import list_campaigns
+from harvester.cli.listing import keep_unlisted, list_campaigns
 from harvester.cli.selection import Selection
 from harvester.cli.workshop import AccountBench, Store
 from harvester.engine.gate import Gate
 from harvester.engine.tools import Tools
 from harvester.errors import BusyError
-from harvester.events import HarvestStarted, PartitionsMissing
+from harvester.events import CampaignsUnlisted, HarvestStarted, PartitionsMissing
 from harvester.model import Command, Harvest, JobState, Order
 from harvester.store.counters import CounterBook
 from harvester.store.lock import exclusive
-from harvester.store.manifest import withdraw
+from harvester.store.manifest import told_truly, withdraw
+from harvester.store.snapshots import dates_at_stake
 
 MANIFEST_WAIT_S = 60.0
 """How long to wait for another run that is planning or writing its manifest: seconds at most."""
@@ -33,8 +34,13 @@ async def plan(bench: AccountBench, selection: Selection, harvest: Harvest, gate
     """
     store, tools = bench.store, bench.tools
     await tools.offload_disk(partial(store.ledger.release, harvest))
+    unlisted: frozenset[str] = frozenset()
     if selection.keys is None:
         await list_campaigns(bench, selection, harvest, gate)
+    if gate is not None and selection.keys is None and selection.command is Command.NIGHTLY and not tools.stop.is_asked:
+        unlisted = await tools.offload_disk(partial(keep_unlisted, bench, selection, harvest, gate))
+        if unlisted:
+            tools.emit(CampaignsUnlisted(bench.name, len(unlisted)))
     if selection.command is Command.BACKFILL and bench.settings.backfill.order is Order.NEWEST:
         await tools.offload_disk(partial(store.ledger.rank_newest_first, harvest))
     await tools.offload_disk(partial(store.ledger.requeue, harvest, REFRESHED if selection.is_refresh else AGAIN))
@@ -44,7 +50,7 @@ async def plan(bench: AccountBench, selection: Selection, harvest: Harvest, gate
     if gate is not None and selection.is_refresh:
         await tools.offload_disk(partial(gate.read_all, harvest))
     elif gate is not None:
-        await gate.sort_out(harvest)
+        await gate.sort_out(harvest, unlisted)
     await _begin(bench, selection, harvest, output)
 
 
@@ -85,9 +91,16 @@ async def _leave_to_others(bench: AccountBench, harvest: Harvest) -> None:
 
 
 def take_back(store: Store, tools: Tools, harvest: Harvest, output: Path) -> None:
-    """Take back the word that a date is complete, before work on it begins again; with the disk."""
+    """Take back the word that a date is complete, before work on it begins again; with the disk.
+
+    So it is with dates that refer to files of this one that are about to be replaced, until the run has ended.
+    """
     with exclusive(store.database.path.parent, MANIFEST_WAIT_S):
         withdraw(output, store.ledger, harvest, now_of(tools))
+        for date in dates_at_stake(store.database, harvest):
+            other = store.ledger.open_harvest(harvest.account, date)
+            told_truly(store.database, other, is_true=False)
+            withdraw(output, store.ledger, other, now_of(tools))
 
 
 def now_of(tools: Tools) -> str:

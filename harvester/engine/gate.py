@@ -1,6 +1,6 @@
 """Settles of planned jobs whether their sets are read or carried over: in bulk by age, one by one by the counters."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from harvester.engine.counting import Counting
@@ -38,22 +38,28 @@ class Gate:
         is_begun = self._rules.decide(job, None) is not Decision.LEAVE_OUT
         return is_begun or self._standings.is_known(job)
 
-    async def sort_out(self, harvest: Harvest) -> None:
-        """Carry the planned jobs that need no counter for it."""
+    async def sort_out(self, harvest: Harvest, unlisted: Collection[str] = ()) -> None:
+        """Carry the planned jobs that need no counter for it.
+
+        Args:
+            harvest: the date.
+            unlisted: keys of campaigns that the account does not list any more: what is known of them stands.
+        """
         carried = after_id = 0
         while batch := await self._tools.offload_disk(partial(self._standings.candidates, harvest, after_id)):
-            carried += await self._tools.offload_disk(partial(self._carry_over, batch))
+            carried += await self._tools.offload_disk(partial(self._carry_over, batch, unlisted))
             after_id = batch[-1].job.id
         if carried:
             self._tools.emit(JobsCarried(harvest.account, carried))
 
-    def _carry_over(self, batch: Sequence[Candidate]) -> int:
+    def _carry_over(self, batch: Sequence[Candidate], unlisted: Collection[str]) -> int:
         """Return how many jobs of the batch are carried now."""
         return self._standings.carry(
             [
                 (each.job, each.snapshot, each.snapshot.checked_on)
                 for each in batch
-                if each.snapshot is not None and self._rules.decide(each.job, each.snapshot) is Decision.CARRY
+                if each.snapshot is not None
+                and (each.job.campaign.key in unlisted or self._rules.decide(each.job, each.snapshot) is Decision.CARRY)
             ]
         )
 
@@ -73,7 +79,10 @@ class Gate:
             await self._counting.count_for(job)
         if self._tools.stop.is_asked:
             return True  # no call follows; the run that goes on settles it
-        reason = claimed.due or (DOUBTED if claimed.is_doubted else await self._why_read(job))
+        if claimed.is_doubted or claimed.due == ASKED:
+            reason: str | None = DOUBTED if claimed.is_doubted else ASKED
+        else:
+            reason = await self._why_read(job)  # also where a run that stopped had settled it: it may be read by now
         if reason is None:
             return False
         await self._tools.offload_disk(partial(self._standings.note_due, job, reason))

@@ -76,7 +76,8 @@ class RefreshRules:
         every_days = self.every_days(job)
         if snapshot is None:
             return Decision.LEAVE_OUT if every_days is None else Decision.HARVEST
-        if every_days is None or (job.date - snapshot.checked_on).days < every_days:
+        # A look for a later date says nothing of this one: the counter does.
+        if every_days is None or 0 <= (job.date - snapshot.checked_on).days < every_days:
             return Decision.CARRY
         return Decision.HARVEST if self._is_stale(job, snapshot) else Decision.ASK
 
@@ -95,7 +96,10 @@ class RefreshRules:
     def next_look(self, job: Job, snapshot: Snapshot) -> dt.date | None:
         """Return the first date from the job's own on at which its set is looked at; None if it is frozen."""
         every_days = self.every_days(job)
-        return None if every_days is None else max(job.date, snapshot.checked_on + dt.timedelta(days=every_days))
+        if every_days is None:
+            return None
+        is_looked_at = self.decide(job, snapshot) is not Decision.CARRY
+        return job.date if is_looked_at else snapshot.checked_on + dt.timedelta(days=every_days)
 
     def _is_stale(self, job: Job, snapshot: Snapshot) -> bool:
         spread_days = self.full_refresh_days // SPREAD_PARTS + 1

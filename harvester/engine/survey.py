@@ -62,7 +62,9 @@ class Survey:
             answers = [group.create_task(self._counters(prospect)) for prospect in prospects]
         for prospect, answer in zip(prospects, answers, strict=True):
             told = answer.result()
-            is_refused = isinstance(told, Refusal) and told.scope is Scope.CAMPAIGN
+            # Whoever may not read reports may have read recipients before, and so may again.
+            was_read = any(each.snapshot and each.snapshot.partition for each in prospect.known.sets.values())
+            is_refused = isinstance(told, Refusal) and told.scope is Scope.CAMPAIGN and not was_read
             self._estimator.take(prospect, told if isinstance(told, Counters) else None, is_refused=is_refused)
 
     def _known(self, campaigns: Sequence[tuple[Campaign, str]]) -> list[KnownCampaign]:

@@ -11,6 +11,7 @@ import structlog
 
 from harvester.events import (
     BudgetUsed,
+    CampaignsUnlisted,
     CampaignsUnsteady,
     ChangesLeftOut,
     ChildrenMissing,
@@ -34,6 +35,7 @@ LEVELS: Mapping[type[Event], int] = {
     LockoutOpened: logging.WARNING,
     OutageOpened: logging.WARNING,
     PartitionsMissing: logging.WARNING,
+    CampaignsUnlisted: logging.WARNING,
     CampaignsUnsteady: logging.WARNING,
     ChildrenMissing: logging.WARNING,
     OffsetsDiffer: logging.WARNING,

@@ -120,10 +120,12 @@ class ChangeBook:
     def due(
         self, harvest: Harvest, actions: Collection[Action], is_there: Callable[[str, int], bool]
     ) -> Iterator[Comparable]:
-        """Yield the done jobs that are to be compared, in the order of the plan; between two no query runs.
+        """Yield the jobs that are to be compared, in the order of the plan; between two no query runs.
 
         These are jobs that were never compared, or could not be; whose change file is gone; and those whose earlier
-        partition is not the one that they were compared with, since an earlier date was harvested later or again.
+        partition is not the one that they were compared with, since an earlier date was harvested later or again. A
+        carried set is among them only where it is not the set of the date before: what was read for a later date, or
+        once more for an earlier one, may have been carried over.
 
         Args:
             harvest: whose.
@@ -136,7 +138,8 @@ class ChangeBook:
             " earlier.sha256 AS earlier_sha256",
             f"{WITH_CAMPAIGN} LEFT JOIN jobs AS earlier ON earlier.id = {EARLIER}"
             " LEFT JOIN harvests AS origin ON origin.id = earlier.harvest_id",
-            "jobs.state = 'done' AND jobs.path IS NOT NULL",
+            "jobs.path IS NOT NULL AND (jobs.state = 'done'"
+            " OR (jobs.state = 'carried' AND (jobs.sha256 IS NOT earlier.sha256 OR jobs.changes IS NOT NULL)))",
             harvest,
         ):
             is_meant = not actions or row["action"] in actions
@@ -157,7 +160,7 @@ class ChangeBook:
         """Write down what a comparison found, unless the job has another partition by now."""
         with self._database.writing(self._connection) as connection:
             connection.execute(
-                "UPDATE jobs SET changes = ? WHERE id = ? AND state = 'done' AND sha256 = ?",
+                "UPDATE jobs SET changes = ? WHERE id = ? AND state IN ('done', 'carried') AND sha256 = ?",
                 (orjson.dumps(asdict(changes)).decode(), compared.job.id, compared.partition.sha256),
             )
 

@@ -47,7 +47,7 @@ CREATE TABLE runs (
 ) WITHOUT ROWID;
 CREATE TABLE harvests (
     id INTEGER PRIMARY KEY, account TEXT NOT NULL, date TEXT NOT NULL, discovery TEXT NOT NULL DEFAULT 'none',
-    listing TEXT,
+    listing TEXT, is_mistold INTEGER NOT NULL DEFAULT 0,
     UNIQUE (account, date)
 );
 CREATE TABLE campaigns (

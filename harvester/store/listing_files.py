@@ -84,12 +84,19 @@ class ListingFiles:
         return Draft(self._path(harvest).parent)
 
     def is_whole(self, harvest: Harvest) -> bool:
-        """Tell whether the listing of a harvest was read to its end, and its file lies in its place."""
+        """Tell whether the listing of a harvest was read to its end, and its file lies in its place.
+
+        An empty one is asked for again: that costs one call, and to believe it by mistake all of a date.
+        """
         listing = listing_of(self._database, harvest)
-        if listing is None or harvest.discovery is not Discovery.WHOLE:
+        if listing is None or not listing.campaigns or harvest.discovery is not Discovery.WHOLE:
             return False
         path = self._output / listing.path
         return path.is_file() and not path.is_symlink() and path.stat().st_size == listing.bytes
+
+    def is_there(self, harvest: Harvest) -> bool:
+        """Tell whether a harvest has a listing file."""
+        return self._path(harvest).is_file()
 
     def lines(self, harvest: Harvest) -> Iterator[bytes]:
         """Yield the lines of a harvest's listing file."""

@@ -11,6 +11,7 @@ knows all of them: a run that named its campaigns or actions planned no others, 
 account was listed.
 """
 
+import datetime as dt
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -22,6 +23,7 @@ import orjson
 from harvester import __version__
 from harvester.model import Action, Campaign, Discovery, Harvest, Job, JobState
 from harvester.store.campaign_report import CampaignReport, campaign_reports
+from harvester.store.database import Database
 from harvester.store.date_totals import date_totals
 from harvester.store.disk import FILE_MODE, disk_errors, make_folder, sync_folder
 from harvester.store.job_report import JobReport
@@ -60,6 +62,21 @@ def withdraw(output: Path, ledger: Ledger, harvest: Harvest, written_at: str) ->
     """Take back the word that every job of a date is done, before work on it begins again; arguments as above."""
     if (_folder(output, harvest) / "_SUCCESS").exists():
         _write(output, ledger, harvest, written_at, is_complete=False)
+
+
+def mistold(database: Database, account: str) -> list[Harvest]:
+    """Return the harvests of an account whose manifests are not what the ledger knows: one of another date did that."""
+    rows = database.durable.execute("SELECT * FROM harvests WHERE account = ? AND is_mistold ORDER BY date", (account,))
+    return [
+        Harvest(row["id"], row["account"], dt.date.fromisoformat(row["date"]), Discovery(row["discovery"]))
+        for row in rows.fetchall()
+    ]
+
+
+def told_truly(database: Database, harvest: Harvest, *, is_true: bool = True) -> None:
+    """Note whether the manifest of a harvest is what the ledger knows."""
+    with database.writing(database.durable) as connection:
+        connection.execute("UPDATE harvests SET is_mistold = ? WHERE id = ?", (not is_true, harvest.id))
 
 
 def _write(output: Path, ledger: Ledger, harvest: Harvest, written_at: str, *, is_complete: bool) -> Path:

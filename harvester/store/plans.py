@@ -2,7 +2,7 @@
 
 import datetime as dt
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -70,6 +70,17 @@ def take_into_plan(
         f" ON CONFLICT DO UPDATE SET run_id = excluded.run_id WHERE {NOT_LIVE} OR {YIELDED}",
         ((plan.harvest.id, action, plan.run_id, account, campaign.key, plan.live) for campaign, action in wanted),
     )
+
+
+def known_campaigns(database: Database, harvest: Harvest) -> Iterator[Campaign]:
+    """Yield the campaigns of the account with a set that was read, and no job on the harvest's date."""
+    rows = database.brief.execute(
+        "SELECT key, parent_key, sent_at_ms FROM campaigns WHERE account = ?"
+        " AND EXISTS (SELECT 1 FROM snapshots WHERE snapshots.campaign_id = campaigns.id)"
+        " AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.campaign_id = campaigns.id AND jobs.harvest_id = ?)",
+        (harvest.account, harvest.id),
+    )
+    yield from (Campaign(row["key"], row["parent_key"], row["sent_at_ms"]) for row in rows)
 
 
 def rank_newest_first(connection: sqlite3.Connection, harvest: Harvest, run_id: str) -> None:

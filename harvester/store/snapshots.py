@@ -202,21 +202,24 @@ def remember(connection: sqlite3.Connection, job_id: int) -> None:
 def republish(connection: sqlite3.Connection, job_id: int, partition: Published) -> None:
     """Let the jobs that refer to a job's partition refer to the one that takes its place; in a transaction.
 
+    Until their manifests are written anew, the dates of these jobs are known to be mistold.
     Where rows of the new one could not be read, their sets are not whole any more: they are open again.
     """
+    connection.execute(
+        f"UPDATE harvests SET is_mistold = 1 WHERE id IN (SELECT harvest_id FROM jobs WHERE {REFERRING})", (job_id,)
+    )
     if partition.unreadable_rows:
         start_anew(connection, Chosen((JobState.CARRIED,), REFERRING, (job_id,)), Cause.FILE_GONE)
     now = (None,) * 4 if partition.unreadable_rows else _file_of(partition)
     connection.execute(f"UPDATE jobs SET path = ?, rows = ?, bytes = ?, sha256 = ? WHERE {REFERRING}", (*now, job_id))
 
 
-def dates_carrying(database: Database, harvest: Harvest) -> list[dt.date]:
-    """Return the other harvest dates of the account that carry partitions of this harvest, or did until now."""
+def dates_at_stake(database: Database, harvest: Harvest) -> list[dt.date]:
+    """Return the dates of the account that refer to partitions of this harvest which are about to be replaced."""
     rows = database.durable.execute(
         "SELECT DISTINCT harvests.date FROM jobs AS origin JOIN jobs AS carried ON carried.origin_id = origin.id"
-        " JOIN harvests ON harvests.id = carried.harvest_id"
-        " WHERE origin.harvest_id = ? AND carried.harvest_id != origin.harvest_id"
-        " ORDER BY harvests.date",
+        " JOIN harvests ON harvests.id = carried.harvest_id WHERE origin.harvest_id = ? AND origin.state = 'pending'"
+        " AND origin.path IS NOT NULL AND carried.state = 'carried' AND carried.path = origin.path",
         (harvest.id,),
     )
     return [dt.date.fromisoformat(row["date"]) for row in rows]
@@ -255,7 +258,7 @@ def _carry(connection: sqlite3.Connection, job: Job, snapshot: Snapshot, checked
             (JobState.CARRIED, *_file_of(partition), snapshot.origin_id, snapshot.origin_id, job.id),
         )
     connection.execute(
-        "UPDATE snapshots SET checked_on = max(checked_on, ?) WHERE origin_id = ?"
+        "UPDATE snapshots SET checked_on = ? WHERE origin_id = ?"
         " AND (campaign_id, action) = (SELECT campaign_id, action FROM jobs WHERE id = ?)",
         (checked_on.isoformat(), snapshot.origin_id, job.id),
     )

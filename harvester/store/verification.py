@@ -130,8 +130,11 @@ class Verification:
 
     def _is_open(self, entry: Entry) -> bool:
         """Whether a run is not done with what a job's partition is to be."""
-        is_read_again = entry.origin is not None and entry.origin.state in OPEN
-        return entry.state in OPEN or (is_read_again and self._is_shared(entry))
+        origin = entry.origin
+        if entry.state in OPEN or origin is None or origin.state not in OPEN or not self._is_shared(entry):
+            return entry.state in OPEN
+        there = (origin.job.account, origin.job.date)
+        return any(self._is_worked_on(each) for each in self._entries.harvests() if (each.account, each.date) == there)
 
     def _is_shared(self, entry: Entry) -> bool:
         """Whether the partition of a carried job is the very file of its origin."""

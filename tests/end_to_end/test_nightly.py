@@ -3,15 +3,16 @@
 import datetime as dt
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from end_to_end.rehearsal import Ended, Rehearsal, Rehearse, _lines
+from end_to_end.rehearsal import CLIENT_ID, Ended, Rehearsal, Rehearse, _lines
 
 from harvester.simulator.age_options import AgeOptions
 from harvester.simulator.endpoints import RECIPIENTS
 from harvester.simulator.options import FaultKind, FaultOptions, NetworkOptions, Options, WorldOptions
-from harvester.simulator.world import ACTIONS, Kind
+from harvester.simulator.world import ACTIONS, Kind, World
 
 FIRST_DAY = dt.date(2025, 10, 9)
 """Day 0 of the practised world."""
@@ -148,6 +149,26 @@ async def test_night_without_counters_reads_what_is_due(rehearse: Rehearse) -> N
     assert ended.code == 0, ended.stderr
     assert_snapshot_is_truth(rehearsal)
     assert [event["campaigns"] for event in ended.events if event["event"] == "counters.missing"] == [3]
+
+
+async def test_campaigns_that_are_listed_no_more_stay_in_the_snapshot(rehearse: Rehearse) -> None:
+    """A listing that comes out empty by mistake loses no set, is told, and is asked for again by the next run."""
+    rehearsal = await rehearse(world(campaigns=4))
+    await nightly(rehearsal)
+    world_of_today = rehearsal.world
+    rehearsal.server.zoho._worlds[CLIENT_ID] = World(
+        replace(rehearsal.options, world=WorldOptions(campaigns=0)), CLIENT_ID
+    )
+
+    empty = await (await rehearsal.start("nightly", "--as-of", "2025-10-16")).ended()
+    rehearsal.server.zoho._worlds[CLIENT_ID] = world_of_today
+    whole = await (await rehearsal.start("nightly", "--as-of", "2025-10-16")).ended()
+
+    assert (empty.code, whole.code) == (0, 0), empty.stderr + whole.stderr
+    assert [event["campaigns"] for event in empty.events if event["event"] == "campaigns.unlisted"] == [4]
+    assert [event for event in whole.events if event["event"] == "campaigns.unlisted"] == []
+    assert len(list(snapshot(rehearsal, "2025-10-16"))) == 4 * len(ACTIONS)
+    assert manifest_of(rehearsal, "2025-10-16")["listing"]["campaigns"] == 4
 
 
 async def test_second_run_of_the_night_leaves_with_a_clear_word(rehearse: Rehearse) -> None:
