@@ -11,9 +11,10 @@ from factories import DATE, failure, inline, seeded
 from simulation.virtual_loop import VirtualLoop
 from test_budget import CALLS, RULES, LoopClock
 
+from harvester.engine.asking import REFUSALS_MAX
 from harvester.engine.budget import Budget
 from harvester.engine.caller import Caller, Weather
-from harvester.engine.counting import ASKERS, REFUSALS_MAX, Counting, ReportDesk
+from harvester.engine.counting import ASKERS, Counting, ReportDesk
 from harvester.engine.retry import Backoff
 from harvester.engine.stop import Stop
 from harvester.engine.tools import Tools

@@ -1,7 +1,8 @@
 """One question that belongs to no job, asked until it is answered or given up; whoever asks waits meanwhile."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from harvester.engine import retry
@@ -12,6 +13,9 @@ from harvester.model import Failure, FailureKind
 
 Answer = TypeVar("Answer")
 
+REFUSALS_MAX = 10
+"""So many campaigns refused in the same way, and none answered: it is the endpoint that refuses, not they."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -20,6 +24,31 @@ class Refusal:
     failure: Failure
     scope: Scope
     reason: str
+
+
+@dataclass(slots=True)
+class Inquiry:
+    """How the asking about one campaign after another goes, and whether it is worth going on with.
+
+    Attributes:
+        answered: campaigns that were answered.
+        refused: campaigns that were refused, by the short name of the failure.
+        last_refusal: why the last one was.
+        ended_by: why nothing more is asked; empty while it goes on.
+    """
+
+    answered: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    last_refusal: str = ""
+    ended_by: str = ""
+
+    def take(self, refusal: Refusal) -> None:
+        """Take a refusal, and end the asking where it is not one campaign that was refused."""
+        self.refused[refusal.failure.signature] += 1
+        self.last_refusal = refusal.reason
+        is_for_all = not self.answered and len(self.refused) == 1 and self.refused.total() >= REFUSALS_MAX
+        if refusal.scope is Scope.ACCOUNT or is_for_all:
+            self.ended_by = refusal.reason
 
 
 async def answer_to(

@@ -5,15 +5,15 @@ here costs verdicts and nothing else: it ends the asking, is told once, and the 
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass
 from functools import partial
 from weakref import WeakValueDictionary
 
-from harvester.engine.asking import Refusal, answer_to
+from harvester.engine.asking import Inquiry, Refusal, answer_to
 from harvester.engine.caller import Caller
 from harvester.engine.ports import CounterNotes, Reports
-from harvester.engine.retry import Backoff, Scope
+from harvester.engine.retry import Backoff
 from harvester.engine.tools import Tools
 from harvester.errors import ConfigError, CredentialsError, StoppedError
 from harvester.events import CountersMissing, CountersRead
@@ -24,9 +24,6 @@ ASKERS = 4
 
 BATCH_CAMPAIGNS = 200
 """Campaigns taken from the ledger at a time: keeps memory flat."""
-
-REFUSALS_MAX = 10
-"""So many campaigns refused in the same way, and none answered: it is the endpoint that refuses, not they."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +61,7 @@ class Counting:
         self._last_id = 0
         self._refill = asyncio.Lock()
         self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
-        self._counted = 0
-        self._refused: Counter[str] = Counter()
-        self._last_refusal = ""
-        self._ended_by = ""
+        self._inquiry = Inquiry()
 
     async def run(self) -> None:
         """Ask until all are answered, the endpoint shuts or the run is asked to stop.
@@ -87,9 +81,9 @@ class Counting:
     async def tell(self) -> None:
         """Tell how many campaigns were counted, and why others were not."""
         missing = await self._tools.offload_disk(partial(self._notes.missing, self._harvest))
-        if self._counted:
-            self._tools.emit(CountersRead(self._harvest.account, self._counted))
-        reason = self._ended_by or self._tools.stop.reason or self._last_refusal
+        if self._inquiry.answered:
+            self._tools.emit(CountersRead(self._harvest.account, self._inquiry.answered))
+        reason = self._inquiry.ended_by or self._tools.stop.reason or self._inquiry.last_refusal
         if missing and reason:  # without a reason all was told by the run that was refused
             self._tools.emit(CountersMissing(self._harvest.account, missing, reason))
 
@@ -99,7 +93,7 @@ class Counting:
 
     @property
     def _is_over(self) -> bool:
-        return bool(self._ended_by) or self._tools.stop.is_asked
+        return bool(self._inquiry.ended_by) or self._tools.stop.is_asked
 
     async def _take(self) -> tuple[int, str] | None:
         """Return the next campaign to ask about: its number in the ledger and its key; None after the last."""
@@ -126,20 +120,12 @@ class Counting:
         try:
             answer = await answer_to(ask, desk.caller, desk.backoff, self._tools)
         except (StoppedError, CredentialsError, ConfigError) as trouble:
-            self._ended_by = str(trouble)
+            self._inquiry.ended_by = str(trouble)
             return
         if isinstance(answer, Refusal):
             code = answer.failure.signature
             await self._tools.offload_disk(partial(self._notes.note_refusal, self._harvest, campaign_id, code))
-            self._take_refusal(answer)
+            self._inquiry.take(answer)
         elif answer is not None:
-            self._counted += 1
+            self._inquiry.answered += 1
             await self._tools.offload_disk(partial(self._notes.note, self._harvest, campaign_id, answer))
-
-    def _take_refusal(self, refusal: Refusal) -> None:
-        """End the asking where it is not one campaign that was refused."""
-        self._refused[refusal.failure.signature] += 1
-        self._last_refusal = refusal.reason
-        is_for_all = not self._counted and len(self._refused) == 1 and self._refused.total() >= REFUSALS_MAX
-        if refusal.scope is Scope.ACCOUNT or is_for_all:
-            self._ended_by = refusal.reason

@@ -5,15 +5,14 @@ told once, and whoever runs next asks again.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from harvester.engine.asking import Refusal, answer_to
+from harvester.engine.asking import Inquiry, Refusal, answer_to
 from harvester.engine.caller import Caller
 from harvester.engine.ports import CampaignDetails, SplitNotes
-from harvester.engine.retry import Backoff, Scope
+from harvester.engine.retry import Backoff
 from harvester.engine.tools import Tools
 from harvester.errors import ConfigError, CredentialsError, StoppedError
 from harvester.events import ChildrenMissing
@@ -22,9 +21,6 @@ from harvester.model import FailureKind
 
 ASKERS = 4
 """Calls under way at once: few, as the harvest waits only for the halves that are new tonight."""
-
-REFUSALS_MAX = 10
-"""So many campaigns refused in the same way, and none answered: it is the endpoint that refuses, not they."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +54,7 @@ class Splitting:
         self._desk = desk
         self._tools = desk.tools
         self._notes = notes
-        self._answered = 0
-        self._refused: Counter[str] = Counter()
-        self._last_refusal = ""
-        self._ended_by = ""
+        self._inquiry = Inquiry()
 
     async def run(self, campaign_keys: Iterable[str]) -> int:
         """Ask about all, until the endpoint shuts or the run is asked to stop, and tell what stays unknown.
@@ -79,15 +72,15 @@ class Splitting:
                 for number in range(min(ASKERS, len(keys))):
                     group.create_task(self._work(waiting), name=f"{self._desk.account}-splitter-{number}")
         except* (StoppedError, CredentialsError, ConfigError) as troubles:
-            self._ended_by = str(troubles.exceptions[0])
-        if missing := len(keys) - self._answered:
-            reason = self._ended_by or self._tools.stop.reason or self._last_refusal
+            self._inquiry.ended_by = str(troubles.exceptions[0])
+        if missing := len(keys) - self._inquiry.answered:
+            reason = self._inquiry.ended_by or self._tools.stop.reason or self._inquiry.last_refusal
             self._tools.emit(ChildrenMissing(self._desk.account, missing, reason))
-        return self._answered
+        return self._inquiry.answered
 
     async def _work(self, waiting: Iterable[str]) -> None:
         for campaign_key in waiting:
-            if self._ended_by or self._tools.stop.is_asked:
+            if self._inquiry.ended_by or self._tools.stop.is_asked:
                 return
             await self._ask(campaign_key)
 
@@ -96,17 +89,9 @@ class Splitting:
         answer = await answer_to(partial(desk.details.split, campaign_key), desk.caller, desk.backoff, self._tools)
         if isinstance(answer, Refusal):
             if answer.failure.kind is not FailureKind.NOT_APPLICABLE:
-                self._take_refusal(answer)
+                self._inquiry.take(answer)
                 return
             answer = Split({})  # too few recipients for a test, so it has no halves
         if answer is not None:
             await self._tools.offload_disk(partial(self._notes.note, desk.account, campaign_key, answer))
-            self._answered += 1
-
-    def _take_refusal(self, refusal: Refusal) -> None:
-        """End the asking where it is not one campaign that was refused."""
-        self._refused[refusal.failure.signature] += 1
-        self._last_refusal = refusal.reason
-        is_for_all = not self._answered and len(self._refused) == 1 and self._refused.total() >= REFUSALS_MAX
-        if refusal.scope is Scope.ACCOUNT or is_for_all:
-            self._ended_by = refusal.reason
+            self._inquiry.answered += 1
