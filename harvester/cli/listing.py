@@ -73,10 +73,8 @@ class _AccountListing:
     async def plan(self, gate: Gate | None) -> None:
         """See that the listing is whole, that test halves are known where they can be, and that the plan stands."""
         is_new = self._selection.is_refresh or not await self._tools.offload_disk(self._is_whole)
-        if is_new:
-            await self._read()
-            if self._tools.stop.is_asked:
-                return
+        if is_new and not await self._read():
+            return
         to_ask, is_behind = await self._tools.offload_disk(partial(self._halves, is_new=is_new))
         answered = await self._bench.splitting().run(to_ask)
         if answered or is_behind:
@@ -85,8 +83,12 @@ class _AccountListing:
         if left_out:
             self._tools.emit(JobsLeftOut(self._harvest.account, left_out))
 
-    async def _read(self) -> None:
-        """Ask for the listing and put it in its place, unless the run is asked to stop."""
+    async def _read(self) -> bool:
+        """Ask for the listing and put it in its place, unless the run is asked to stop; tell whether it is there.
+
+        Once it is there the plan must follow, even if the run is asked to stop by then: a date whose listing is whole
+        and that has no jobs would pass for complete.
+        """
         bench, tools, ledger = self._bench, self._tools, self._bench.store.ledger
         await tools.offload_disk(partial(ledger.note_discovery, self._harvest, Discovery.PARTIAL))
         desk = ListingDesk(bench.name, bench.caller(CAMPAIGNS), bench.client, bench.backoff, tools)
@@ -97,9 +99,11 @@ class _AccountListing:
                 offsets += _offsets(campaigns)
                 found += len(campaigns)
                 tools.emit(CampaignsDiscovered(bench.name, found))
-            if not tools.stop.is_asked:
-                await self._learn_offset(offsets)
-                await tools.offload_disk(partial(self._publish, draft.lines))
+            if tools.stop.is_asked:
+                return False
+            await self._learn_offset(offsets)
+            await tools.offload_disk(partial(self._publish, draft.lines))
+        return True
 
     def _context(self) -> ListingContext:
         listed_at = dt.datetime.fromtimestamp(self._tools.clock.wall_s(), dt.UTC).isoformat(timespec="milliseconds")
