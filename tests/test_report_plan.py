@@ -121,9 +121,13 @@ def test_a_night_without_a_call_has_no_end() -> None:
 
 def test_a_stream_that_breaks_is_left() -> None:
     """A reader that goes away ends nothing."""
+    tried: list[str] = []
 
     class Gone(io.StringIO):
-        def write(self, _text: str) -> int:
+        def write(self, text: str) -> int:
+            tried.append(text)
             raise BrokenPipeError
 
     write(Gone(), PLAN)
+
+    assert tried != []

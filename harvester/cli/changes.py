@@ -8,13 +8,14 @@ from pathlib import Path
 
 import click
 
+from harvester.cli.beside import refuse_beside_a_run
 from harvester.cli.changing import ChangeDesk, compare, lock_folder
 from harvester.cli.flags import ACCOUNT_FLAG, ACTION_FLAG, CONFIG_FLAG, DATE
 from harvester.cli.session import PLAN_WAIT_S
 from harvester.cli.status import opened
 from harvester.clock import SystemClock
 from harvester.config import load
-from harvester.errors import BusyError, ConfigError, VerificationError
+from harvester.errors import ConfigError, VerificationError
 from harvester.model import Action, Harvest
 from harvester.report.changes import ActionLine, ChangesReport, sentences, to_json, write
 from harvester.report.progress import reading_progress
@@ -28,6 +29,12 @@ from harvester.store.lock import exclusive, runs_at_work
 from harvester.store.manifest import write_manifest
 from harvester.store.partitions import Compression
 from harvester.store.verification import is_worked_on
+
+BESIDE = (
+    "nothing was compared",
+    "Wait for it to end, or name a date that no run is at work on with --as-of.",
+)
+"""What was left undone beside a run at work, and what to do."""
 
 
 @click.command(name="changes")
@@ -58,7 +65,7 @@ def command(
     settings, chosen = load(config_path), tuple(map(Action, actions))
     with opened(settings) as database:
         harvests = _chosen(Ledger(database, "").harvests(), accounts, as_of.date() if as_of else None, is_all=is_all)
-        _refuse_beside_a_run(settings, database, harvests)
+        refuse_beside_a_run(settings, database, harvests, *BESIDE)
         writing = ChangeWriting(settings, database, chosen)
         writing.write(harvests)
         actions_told = tuple(writing.told(harvests))
@@ -169,14 +176,3 @@ def _chosen(
         newest = {harvest.account: harvest for harvest in reversed(meant)}
         meant = list(newest.values())
     return sorted(meant, key=lambda harvest: (harvest.date, harvest.account))
-
-
-def _refuse_beside_a_run(settings: Settings, database: Database, harvests: Sequence[Harvest]) -> None:
-    live = runs_at_work(settings.state)
-    for harvest in harvests:
-        if is_worked_on(database, harvest, live):
-            raise BusyError(
-                f"Another run ({', '.join(live.values())}) is at work on {harvest.account} {harvest.date};"
-                " nothing was compared.",
-                "Wait for it to end, or name a date that no run is at work on with --as-of.",
-            )

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import click
 
+from harvester.cli.beside import refuse_beside_a_run
 from harvester.cli.flags import CONFIG
 from harvester.cli.resuming import program
 from harvester.cli.session import PLAN_WAIT_S
 from harvester.cli.status import opened
 from harvester.clock import SystemClock
 from harvester.config import load
-from harvester.errors import BusyError, ConfigError, VerificationError
+from harvester.errors import ConfigError, VerificationError
 from harvester.flaws import Flaw, FlawKind
 from harvester.model import Harvest, Job
 from harvester.report.flaws import Verified, flaw_lines, sentences, to_json
@@ -36,6 +37,12 @@ from harvester.store.manifest import write_manifest
 from harvester.store.verification import Step, Suspect, Verification, is_worked_on, requeue
 from harvester.zoho.contacts import identity_of_record
 from harvester.zoho.record_schema import valid_record
+
+BESIDE = (
+    "nothing was changed",
+    "Wait for it to end, then repair; without --repair the files can be verified beside it.",
+)
+"""What was left undone beside a run at work, and what to do."""
 
 RULES = RecordRules(valid_record, identity_of_record)
 
@@ -115,7 +122,7 @@ def command(
     with opened(settings) as database:
         harvests = _chosen(Entries(database).harvests(), choice := Choice(accounts, as_of.date() if as_of else None))
         if is_repair:
-            _refuse_beside_a_run(settings, database, harvests)
+            refuse_beside_a_run(settings, database, harvests, *BESIDE)
         found = verify(settings, database, harvests, choice)
         requeued = repair(settings, database, found) if is_repair else 0
     verified = Verified(
@@ -178,7 +185,7 @@ def repair(settings: Settings, database: Database, found: Found) -> int:
     with exclusive(settings.state, PLAN_WAIT_S):
         ledger = Ledger(database, new_run_id())
         mistold = [ledger.open_harvest(account, date) for account, date in sorted(found.mistold)]
-        _refuse_beside_a_run(settings, database, mistold)
+        refuse_beside_a_run(settings, database, mistold, *BESIDE)
         requeued = requeue(database, found.suspects.values())
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         for harvest in mistold:
@@ -197,17 +204,6 @@ def _chosen(harvests: Sequence[Harvest], choice: Choice) -> list[Harvest]:
     if choice.date is not None and not chosen:
         raise ConfigError(f"The ledger knows no harvest of {choice.date}.", "harvester status --all lists the dates.")
     return chosen
-
-
-def _refuse_beside_a_run(settings: Settings, database: Database, harvests: Sequence[Harvest]) -> None:
-    live = runs_at_work(settings.state)
-    for harvest in harvests:
-        if is_worked_on(database, harvest, live):
-            raise BusyError(
-                f"Another run ({', '.join(live.values())}) is at work on {harvest.account} {harvest.date};"
-                " nothing was changed.",
-                "Wait for it to end, then repair; without --repair the files can be verified beside it.",
-            )
 
 
 def _commands(suspects: Iterable[Suspect], config_path: Path) -> Iterator[str]:

@@ -25,8 +25,8 @@ NIGHTS = 12
 FULL_REFRESH_DAYS = 6
 
 
-def play(restless_share: float = 0.2) -> None:
-    """Play some nights, and judge them; `restless_share` as in `AgeOptions`.
+def play(restless_share: float = 0.2) -> Audit:
+    """Play some nights, judge them and return what was judged; `restless_share` as in `AgeOptions`.
 
     Raises:
         ViolationError: a snapshot was not the truth, or cost too much.
@@ -35,11 +35,15 @@ def play(restless_share: float = 0.2) -> None:
     nights = aged(calendar(5, YOUNG, nights=NIGHTS, nightly=nightly), restless_share=restless_share)
     audit = audited(harvesting(nights, actions=FEW_ACTIONS), Audit(full_refresh_days=FULL_REFRESH_DAYS))
     audit.check_price(calls_per_night=CONFIRMING_CALLS)
+    return audit
 
 
 def test_without_a_planted_bug_nothing_is_found() -> None:
-    """What the others find is theirs."""
-    play()
+    """What the others find is theirs: all nights are judged, and calls were made in them."""
+    audit = play()
+
+    assert len(audit.bills) == NIGHTS
+    assert audit.total() >= audit.oracle_calls > 0
 
 
 def test_a_counter_that_fell_taken_for_no_change_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
