@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 from tempfile import gettempdir
 
-from bench import ahead, calls, changes, memory, speed, stages, startup
+from bench import ahead, calls, changes, compression, memory, query, speed, stages, startup
 
 CPU_INFO = Path("/proc/cpuinfo")
 
@@ -30,7 +30,7 @@ def _cpu_lines() -> list[str]:
 def main() -> None:
     """Run them all; the stages last, as they replace functions of this process by timed ones."""
     print(machine(), flush=True)
-    for benchmark in (startup, calls, ahead, speed, memory, changes, stages):
+    for benchmark in (startup, calls, ahead, speed, compression, memory, changes, query, stages):
         benchmark.measure()
 
 

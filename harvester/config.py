@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 
 from harvester.campaign_keys import open_regular, quoted
 from harvester.errors import ConfigError
+from harvester.publish_settings import PublishSettings
 from harvester.settings import (
     BEFORE_LOGIN,
     CAMPAIGNS_FORMS,
@@ -31,6 +32,7 @@ from harvester.settings import (
     HarvestSettings,
     KeyFile,
     NightlySettings,
+    PrivacySettings,
     RefreshAge,
     Settings,
 )
@@ -42,7 +44,8 @@ PROBLEMS_SHOWN_MAX = 20  # one screen
 ENV_PREFIX = "HARVESTER_"
 ENV_DELIMITER = "__"
 FOLDERS = {"output": "data", "state": "state"}
-PATHS = frozenset({*FOLDERS, "file", *(f"{secret}_file" for secret in SECRETS)})
+PATHS = frozenset({*FOLDERS, "file", "key_file", "credentials_file", *(f"{secret}_file" for secret in SECRETS)})
+URL_MARK = "://"
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 
@@ -63,7 +66,8 @@ def load(path: Path | None, *, is_login: bool = False) -> Settings:
     """
     folder = Path.cwd() if path is None else path.absolute().parent
     document = _anchored(FOLDERS | _document(path), folder)
-    table = _with_stored_tokens(_overlaid(document, _Environment(_Variables)()))
+    table = _overlaid(document, _Environment(_Variables)())
+    table = _with_stored_tokens(_with_published_output(table, folder))
     try:
         return Settings.model_validate(table, context=BEFORE_LOGIN if is_login else None)
     except ValidationError as error:
@@ -77,6 +81,17 @@ def load(path: Path | None, *, is_login: bool = False) -> Settings:
 def refresh_token_path(state: Path, account: str) -> Path:
     """Return where `harvester login` stores the refresh token of an account that names no file for it."""
     return state / f"refresh-token-{account}"
+
+
+def _with_published_output(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Take an `output` that is a URL for what it means: files go to the default folder, and are published there."""
+    output, publish = table["output"], table.get("publish", {})
+    if not (isinstance(output, str) and URL_MARK in output and isinstance(publish, dict)):
+        return dict(table)
+    if "url" in publish:
+        message = "output is a URL, and publish.url is given as well; keep one."
+        raise ConfigError(message, "With publish.url, output is the folder that the files go to first.")
+    return dict(table) | {"output": str(folder / FOLDERS["output"]), "publish": publish | {"url": output}}
 
 
 def _with_stored_tokens(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,7 +136,7 @@ def _anchored(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         if isinstance(value, dict):
             return _anchored(value, folder)
         is_path = key in PATHS and isinstance(value, str) and value and not value.startswith("~")
-        return str(folder / value) if is_path else value
+        return str(folder / value) if is_path and URL_MARK not in value else value
 
     return {key: anchor(key, value) for key, value in table.items()}
 
@@ -211,6 +226,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "nightly.refresh": tuple(RefreshAge.model_fields),
     "backfill": tuple(BackfillSettings.model_fields),
     "changes": tuple(ChangesSettings.model_fields),
+    "publish": tuple(PublishSettings.model_fields),
+    "privacy": tuple(PrivacySettings.model_fields),
 }
 """The valid keys of each section; "accounts" stands for each account."""
 

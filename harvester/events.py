@@ -42,6 +42,15 @@ class PartitionsMissing(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PrivacyChanged(Event):
+    """Other rules on personal data are in force than when these `jobs` were read in part; they begin again."""
+
+    name = "privacy.changed"
+    date: str
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
 class CampaignsDiscovered(Event):
     """A page of the campaign listing was read; `campaigns` so far."""
 
@@ -250,6 +259,46 @@ class ChangesLeftOut(Event):
     date: str
     campaign_key: str
     action: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishStarted(Event):
+    """A date is brought to the object store: `files` of `bytes` bytes are not there yet."""
+
+    name = "publish.started"
+    date: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PublishStored(Event):
+    """A file is in the object store, and the ledger knows it."""
+
+    name = "publish.stored"
+    date: str
+    path: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PublishFinished(Event):
+    """All of a date is in the object store, its manifest last; objects `removed` are named by it no more."""
+
+    name = "publish.finished"
+    date: str
+    files: int
+    bytes: int
+    removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class PublishLeftOut(Event):
+    """A date is not published now."""
+
+    name = "publish.left_out"
+    date: str
     reason: str
 
 

@@ -5,12 +5,13 @@ No message has a secret's value.
 
 import os
 import re
+from grp import getgrnam
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from harvester.campaign_keys import KEY_PATTERN, KEY_RULE, open_regular, quoted
 from harvester.errors import ConfigError
@@ -21,6 +22,20 @@ SECRET_MAX_BYTES = 4096  # real secrets are far shorter: a larger file is a wron
 NAME_PATTERN_MAX_CHARS = 200  # longer than any campaign is called
 
 VISIBLE = re.compile(r"[!-~]+")
+
+CONTACT_FIELDS = (
+    *("contact_id", "email", "first_name", "last_name", "company", "phone", "timezone", "contact_status"),
+    *("sent_time_ms", "sent_date", "open_reports", "click_count", "clicked_urls", "click_reports"),
+    *("bounced_date", "opted_out_date", "event_times"),
+)
+"""The columns of a record that are filled from a contact's row."""
+RAW_FIELD = re.compile(r"raw\..{1,200}")
+
+
+class Section(BaseModel):
+    """One table of the configuration: frozen, every key known, no value repeated in a message."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
 
 
 def _number(value: object) -> object:
@@ -50,6 +65,23 @@ def _campaign_key(key: str) -> str:
     if not KEY_PATTERN.fullmatch(key):
         raise ValueError(f"{quoted(key)} is no campaign key; {KEY_RULE}")
     return key
+
+
+def _contact_field(name: str) -> str:
+    if name not in CONTACT_FIELDS and not RAW_FIELD.fullmatch(name):
+        known = ", ".join(CONTACT_FIELDS)
+        raise ValueError(
+            f'{quoted(name)} is no column of a contact; give one of {known}, or "raw.<key>" for a key of raw'
+        )
+    return name
+
+
+def _group_name(name: str) -> str:
+    try:
+        getgrnam(name)
+    except (KeyError, ValueError):
+        raise ValueError(f"{quoted(name)} is no group of this system; make it, or name another one") from None
+    return name
 
 
 def _regular_expression(text: str) -> str:
@@ -133,5 +165,7 @@ BaseUrl = Annotated[str, AfterValidator(_base)]
 AccountName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 CampaignKey = Annotated[str, AfterValidator(_campaign_key)]
 ResponseCode = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,9}|[A-Z][A-Z0-9_]{1,31})$")]
+ContactField = Annotated[str, AfterValidator(_contact_field)]
+GroupName = Annotated[str, AfterValidator(_group_name)]
 RegularExpression = Annotated[str, AfterValidator(_regular_expression)]
 NamePattern = Annotated[str, StringConstraints(min_length=1, max_length=NAME_PATTERN_MAX_CHARS)]

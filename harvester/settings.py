@@ -10,8 +10,6 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     SecretStr,
@@ -23,20 +21,24 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from harvester.model import Action, Order, ResponseFormat
+from harvester.publish_settings import PublishSettings
 from harvester.setting_values import (
     SECRET_MAX_BYTES,
     VISIBLE,
     AccountName,
     BaseUrl,
     CampaignKey,
+    ContactField,
     Count,
     DurationS,
     FolderPath,
+    GroupName,
     NamePattern,
     PathText,
     Rate,
     RegularExpression,
     ResponseCode,
+    Section,
     distinct,
     is_loopback,
     real_path,
@@ -75,11 +77,7 @@ def _ascending(ages: tuple["RefreshAge", ...]) -> tuple["RefreshAge", ...]:
     return ages
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
-
-
-class KeyFile(_Section):
+class KeyFile(Section):
     """A list of campaign keys in a file; `harvester.campaign_keys` reads it."""
 
     file: PathText
@@ -97,7 +95,7 @@ Campaigns = Annotated[
 ]
 
 
-class AccountSettings(_Section):
+class AccountSettings(Section):
     """One Zoho organisation: its data centre and the credentials of a client.
 
     After loading, `client_secret` and `refresh_token` hold the values, wherever they came from.
@@ -137,7 +135,7 @@ class AccountSettings(_Section):
         return SecretStr(text)
 
 
-class BudgetSettings(_Section):
+class BudgetSettings(Section):
     """How many calls may start, per account and endpoint.
 
     Attributes:
@@ -181,7 +179,7 @@ class BudgetSettings(_Section):
         return reserve_calls
 
 
-class HarvestSettings(_Section):
+class HarvestSettings(Section):
     """What is harvested and how it is asked for.
 
     Attributes:
@@ -221,7 +219,7 @@ class HarvestSettings(_Section):
         return timeline
 
 
-class DiscoverySettings(_Section):
+class DiscoverySettings(Section):
     """Which of the account's sent campaigns are harvested; what is left out lets all of them through.
 
     Attributes:
@@ -245,7 +243,7 @@ class DiscoverySettings(_Section):
         return until
 
 
-class RefreshAge(_Section):
+class RefreshAge(Section):
     """How often a campaign is looked at until it has a certain age.
 
     Attributes:
@@ -260,7 +258,7 @@ class RefreshAge(_Section):
 RefreshAges = Annotated[tuple[RefreshAge, ...], Field(min_length=1), AfterValidator(_ascending)]
 
 
-class NightlySettings(_Section):
+class NightlySettings(Section):
     """What `harvester nightly` looks at again.
 
     Attributes:
@@ -276,12 +274,12 @@ class NightlySettings(_Section):
         RefreshAge(to_day=60, every_days=7),
         RefreshAge(to_day=365, every_days=30),
     )
-    refresh_of: dict[Action, RefreshAges] = {}
+    refresh_of: dict[Action, RefreshAges] = Field(default_factory=dict)
     full_refresh_days: Annotated[Count, Field(ge=1, le=AGE_MAX_DAYS)] = 90
     carry: Carry = Carry.REFERENCE
 
 
-class BackfillSettings(_Section):
+class BackfillSettings(Section):
     """How `harvester backfill` goes about it.
 
     Attributes:
@@ -293,13 +291,33 @@ class BackfillSettings(_Section):
     share: Annotated[Rate, Field(ge=SHARE_MIN, le=1 - SHARE_MIN)] = 0.2
 
 
-class ChangesSettings(_Section):
+class ChangesSettings(Section):
     """Whether each run writes what changed since the harvest before."""
 
     enabled: bool = False
 
 
-class Settings(_Section):
+class PrivacySettings(Section):
+    """What is kept of contacts, and who may read it; see docs/privacy.md.
+
+    Attributes:
+        email: whether addresses stand as given, as a keyed hash, or not at all.
+        key_file: of the keyed hash; by default it lies in the state folder. Made where it is missing.
+        allow_fields: the only columns of a contact that are kept, and keys of `raw` as "raw.<key>"; all if empty.
+        deny_fields: those that are not kept, likewise.
+        raw: whether the row is kept beside its columns.
+        group: the group that may read the output folder; None for nobody else.
+    """
+
+    email: Literal["keep", "hmac", "drop"] = "keep"
+    key_file: PathText | None = None
+    allow_fields: Annotated[tuple[ContactField, ...], AfterValidator(distinct)] = ()
+    deny_fields: Annotated[tuple[ContactField, ...], AfterValidator(distinct)] = ()
+    raw: bool = True
+    group: GroupName | None = None
+
+
+class Settings(Section):
     """Everything that can be set; `harvester.config.load` makes it, nobody changes it.
 
     Attributes:
@@ -317,6 +335,8 @@ class Settings(_Section):
     nightly: NightlySettings = NightlySettings()
     backfill: BackfillSettings = BackfillSettings()
     changes: ChangesSettings = ChangesSettings()
+    publish: PublishSettings = PublishSettings()
+    privacy: PrivacySettings = PrivacySettings()
 
     @field_validator("state")
     @classmethod
@@ -327,6 +347,14 @@ class Settings(_Section):
         if ours.is_relative_to(theirs) or theirs.is_relative_to(ours):
             raise ValueError("and output lie in one another, so readers would meet the ledger; part them")
         return state
+
+    @field_validator("publish")
+    @classmethod
+    def _apart_from_our_folders(cls, publish: PublishSettings, info: ValidationInfo) -> PublishSettings:
+        for name in ("output", "state"):
+            if name in info.data and publish.lies_in(info.data[name]):
+                raise ValueError(f"url and {name} lie in one another; give a folder of its own")
+        return publish
 
     @field_validator("budget")
     @classmethod

@@ -24,6 +24,7 @@ from harvester.store.partitions import Compression, Partitions
 from harvester.store.reading import lines_of
 from harvester.store.snapshots import Snapshots
 from harvester.zoho.contacts import RecordContext, lines
+from harvester.zoho.privacy import Privacy
 
 HEAD = ("change", "changed_columns", "before")
 NOT_COMPARED = ("harvested_at", "run_id", "position")
@@ -38,6 +39,7 @@ class Nights:
     compression: Compression = Compression.GZIP
     events: list[Event] = field(default_factory=list)
     stop: Stop = field(default_factory=Stop)
+    privacy: Privacy = field(default_factory=Privacy)
 
     @property
     def output(self) -> Path:
@@ -103,6 +105,7 @@ class Nights:
             tools=tools,
             settings=settings,
             store=SimpleNamespace(database=self.database, ledger=self.ledger),
+            privacy=self.privacy,
         )
         await write_changes(bench, self.of(night), self.output)
 

@@ -16,12 +16,15 @@ PACKAGE = Path(__file__).parent.parent / "harvester"
 LINES_MAX = 400
 
 GROUND = frozenset(
-    {"__init__", "model", "snapshot", "listing", "leases", "flaws", "findings", "errors", "events", "clock", "history"}
+    {
+        *("__init__", "model", "snapshot", "listing", "leases", "flaws", "findings", "errors", "events", "clock"),
+        *("history", "json_schema", "publication"),
+    }
 )
 """What everybody may know; the package itself holds the version."""
 
-CONFIGURATION = frozenset({"config", "settings", "setting_values", "campaign_keys"})
-ROOMS = frozenset({"zoho", "store", "engine", "report"})
+CONFIGURATION = frozenset({"config", "settings", "setting_values", "publish_settings", "campaign_keys"})
+ROOMS = frozenset({"zoho", "store", "engine", "report", "cloud", "warehouse"})
 
 MAY_KNOW: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(GROUND, GROUND),
@@ -39,7 +42,10 @@ KNOWS_ALONE: Mapping[str, tuple[str, ...]] = {
     "backports": ("store.partitions", "store.reading"),
     "click": ("cli",),
     "defusedxml": ("zoho",),
-    "pydantic": ("config", "settings", "setting_values"),
+    "duckdb": ("warehouse.engine", "warehouse.query"),
+    "isal": ("store.partitions",),
+    "obstore": ("cloud",),
+    "pydantic": ("config", "settings", "setting_values", "publish_settings"),
     "pydantic_core": ("config", "settings"),
     "pydantic_settings": ("config", "settings"),
     "rich": ("report", "cli"),
@@ -50,14 +56,21 @@ KNOWS_ALONE: Mapping[str, tuple[str, ...]] = {
 
 PURE = (
     "flaws",
+    "publication",
+    "cloud.refusals",
     "findings",
     *(f"engine.{name}" for name in ("diagnosis", "probing")),
     *(f"engine.{name}" for name in ("admission", "framing", "lockout", "outage", "portion", "shares")),
     *(f"engine.{name}" for name in ("differences", "estimate", "forecast", "pricing")),
+    "json_schema",
     "listing",
+    "store.manifest_schema",
+    "report.spreadsheet",
+    *(f"warehouse.{name}" for name in ("batches", "columns", "holdings", "views")),
+    "warehouse.relations",
     "engine.listing_walk",
     *(f"engine.{name}" for name in ("marks", "paging", "proof", "retry", "schedule", "seen", "suspicion")),
-    *(f"zoho.{name}" for name in ("campaign_records", "splits")),
+    *(f"zoho.{name}" for name in ("campaign_records", "forgetting", "privacy", "splits")),
     *(f"zoho.{name}" for name in ("campaigns", "codes", "contacts", "envelopes", "redaction", "replies")),
     *(f"zoho.{name}" for name in ("record_schema", "reports", "salvage", "xml_document")),
     *(

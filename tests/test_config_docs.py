@@ -53,6 +53,11 @@ def test_the_example_loads_and_names_every_key_with_its_default() -> None:
     assert shown["nightly"] == settings.nightly.model_dump(mode="json", exclude={"refresh_of"})
     assert shown["backfill"] == settings.backfill.model_dump(mode="json")
     assert shown["changes"] == settings.changes.model_dump(mode="json")
+    assert shown["publish"].keys() == set(KEYS["publish"])
+    examples = {"url", "endpoint", "region", "credentials_file"}
+    assert {name: value for name, value in shown["publish"].items() if name not in examples} == (
+        settings.publish.model_dump(mode="json", exclude=examples)
+    )
     assert (Path(shown["output"]), Path(shown["state"])) == (Settings.model_fields["output"].default, Path("state"))
 
 

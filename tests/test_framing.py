@@ -14,7 +14,13 @@ AT_501 = Progress(next_index=501, pages=1, page_rows=500, last="500")
 
 
 class Numbered:
-    """One line for each row: its position, its job's campaign, and the row."""
+    """One line for each row: its position, its job's campaign, and the row; all of it may be kept."""
+
+    def protect(self, page: Page) -> Page:
+        return page
+
+    def kept(self, reply: bytes) -> bytes:
+        return reply
 
     def render(self, job: Job, rows: Sequence[Row], positions: Sequence[int]) -> bytes:
         return b"".join(

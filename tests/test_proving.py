@@ -19,12 +19,13 @@ from harvester.store.counters import CounterBook
 from harvester.store.database import Database
 from harvester.store.laws import CampaignSets
 from harvester.store.ledger import Ledger
+from harvester.zoho.contacts import contents
 
 
 def partition(output: Path, action: Action, rows: Sequence[dict[str, Any]]) -> str:
-    """Write a partition of these rows as `raw`; return its path below the output folder."""
+    """Write a partition of these rows; return its path below the output folder."""
     path = output / f"{action}.jsonl.gz"
-    lines = [json.dumps({"action": action, "raw": row}).encode() + b"\n" for row in rows]
+    lines = [json.dumps({"action": action, **contents(row), "raw": row}).encode() + b"\n" for row in rows]
     path.write_bytes(gzip.compress(b"".join(lines)))
     return path.name
 

@@ -128,6 +128,24 @@ def test_rare_states_have_a_column_where_there_are_any(states: tuple[str, ...]) 
     assert line.split() == ["acme", "2026-11-22", "5", "1,530", *["1,760"] * len(states), *rest]
 
 
+def test_whether_a_date_is_published_is_told_where_dates_are_published() -> None:
+    """The column stands only where there is an object store to publish to."""
+    told = lines(Status((replace(HARVEST, published=True), replace(HARVEST, date="2026-11-20", published=False))))
+
+    assert told[1].split("\t")[-1] == "published"
+    assert [line.split("\t")[-1] for line in told[2:4]] == ["yes", "no"]
+    assert "published" not in lines(Status((HARVEST,)))[1]
+
+
+def test_runs_at_work_are_named() -> None:
+    """A table tells which run is at work on which date; it is left out where none is."""
+    told = lines(Status((replace(HARVEST, runs_at_work=("r1", "r2")),)))
+
+    begin = told.index("# at work")
+    assert told[begin + 1 : begin + 4] == ["account\tdate\trun", "acme\t2026-11-22\tr1", "acme\t2026-11-22\tr2"]
+    assert "# at work" not in lines(Status((HARVEST,)))
+
+
 def test_verdicts_have_a_table_of_their_own() -> None:
     """What the counters say of each date stands in columns; dates that were not counted are left out."""
     judged = replace(HARVEST, verdicts={"proven": 1204, "short": 3, "over": 2, "unknown": 40})
@@ -183,7 +201,7 @@ def test_json_is_one_line_with_stable_keys() -> None:
     assert text.count(b"\n") == 1
     assert list(parsed) == ["harvests", "budgets", "lockouts"]
     harvest_keys = ["account", "date", "jobs", "rows", "bytes", "calls", "problems", "waiting", "verdicts"]
-    assert list(parsed["harvests"][0]) == harvest_keys
+    assert list(parsed["harvests"][0]) == [*harvest_keys, "published", "runs_at_work"]
     budget_keys = ["account", "endpoint", "calls_used", "calls_free", "next_slot_s", "lockout_until"]
     assert list(parsed["budgets"][0]) == budget_keys
     assert parsed["harvests"][0]["waiting"][0]["due_in_s"] == 12.2

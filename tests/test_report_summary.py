@@ -155,7 +155,18 @@ def test_json_keys_are_stable() -> None:
         "resume_at",
     ]
     (account,) = parsed["accounts"]
-    assert list(account) == ["account", "date", "jobs", "rows", "bytes", "calls", "not_done", "verdicts", "remarks"]
+    assert list(account) == [
+        "account",
+        "date",
+        "jobs",
+        "rows",
+        "bytes",
+        "calls",
+        "not_done",
+        "verdicts",
+        "remarks",
+        "published",
+    ]
     assert list(account["not_done"][0]) == [
         "campaign_key",
         "action",

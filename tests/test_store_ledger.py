@@ -435,12 +435,12 @@ def test_L_12_run_ids_never_collide() -> None:
 
 
 def test_run_is_written_down(ledger: Ledger, database: Database) -> None:
-    """A run leaves what it is for, its begin, its end and its outcome."""
-    ledger.begin_run(10.0, Command.NIGHTLY)
+    """A run leaves what it is for, its begin, its end, its outcome, and the fingerprint of its settings."""
+    ledger.begin_run(10.0, Command.NIGHTLY, "ab" * 32)
     ledger.end_run(20.0, "complete")
 
     row = database.durable.execute("SELECT * FROM runs").fetchone()
-    assert tuple(row) == ("run-1", "nightly", 10.0, 20.0, "complete")
+    assert tuple(row) == ("run-1", "nightly", 10.0, 20.0, "complete", "ab" * 32)
 
 
 def test_R_12_another_boot_makes_postponed_jobs_due(database: Database, ledger: Ledger, harvest: Harvest) -> None:

@@ -31,7 +31,7 @@ from harvester.store.campaign_notes import CampaignNotes
 from harvester.store.counters import CounterBook
 from harvester.store.database import Database
 from harvester.store.ledger import Ledger
-from harvester.store.manifest import MANIFEST_VERSION, withdraw, write_manifest
+from harvester.store.manifest import SIGNATURE, mark_running, write_manifest
 from harvester.store.partitions import Compression, Partitions
 
 WRITTEN_AT = "2026-03-15T02:00:00+00:00"
@@ -93,16 +93,20 @@ def test_head_of_the_manifest(tmp_path: Path, ledger: Ledger, harvest: Harvest) 
 
     del manifest["jobs"], manifest["campaigns"]
     assert manifest == {
-        "manifest_version": MANIFEST_VERSION,
+        "manifest_version": 1,
         "account": "acme",
         "date": "2026-03-14",
         "state": "partial",
         "discovery": "none",
-        "written_at": WRITTEN_AT,
-        "harvester_version": __version__,
         "run_id": "run-1",
         "command": None,
+        "started_at": None,
+        "finished_at": None,
+        "written_at": WRITTEN_AT,
+        "harvester_version": __version__,
+        "config_sha256": None,
         "listing": None,
+        "privacy": [],
         "jobs_by_state": dict.fromkeys(JobState, 0) | {"pending": 2},
         "rows": 0,
         "bytes": 0,
@@ -214,7 +218,7 @@ def test_P2_what_is_doubtful_stands_in_the_entry(tmp_path: Path, ledger: Ledger,
     first, second = claim(ledger, harvest)
     page = replace(stored_page(count=3, content=b"x\n"), duplicates=1, unreadable_rows=1, is_shifted=True)
     ledger.commit([(first, page)], [(first, "short page")], [], wall_s=0.0)
-    ledger.commit([], [], [(first, Published("a/path", 1, 2, "00", unreadable_rows=1))], wall_s=0.0)
+    ledger.commit([], [], [(first, Published("a/path", 1, 2, "00" * 32, unreadable_rows=1))], wall_s=0.0)
     publish(ledger, tmp_path, second, b"two\n")
 
     partial, done = written(tmp_path, ledger, harvest)["jobs"]
@@ -238,25 +242,95 @@ def test_A_16_pages_that_share_no_row_leave_consistency_unchecked(
     job, other = claim(ledger, harvest)
     pages = [stored_page(1, 1, 2), stored_page(2, *second)]
     ledger.commit([(job, page) for page in pages], [(job, "short page")], [], wall_s=0.0)
-    ledger.commit([], [], [(job, Published("a/path", 4, 2, "00"))], wall_s=0.0)
+    ledger.commit([], [], [(job, Published("a/path", 4, 2, "00" * 32))], wall_s=0.0)
     ledger.give_up(other, GivenUp(JobState.FAILED, "2000", "no such list"))
 
     assert [job["consistency"] for job in written(tmp_path, ledger, harvest)["jobs"]] == [consistency, None]
 
 
-def test_P4_what_is_withdrawn_is_complete_no_more(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
-    """Before done jobs are sent back, `_SUCCESS` goes and the manifest says partial, whatever the ledger says still."""
+def test_P4_a_date_that_is_worked_on_is_complete_no_more(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """Before done jobs are sent back, `_SUCCESS` goes and the manifest says running, whatever the ledger says still."""
     for job in claim(ledger, harvest):
         publish(ledger, tmp_path, job, b"one\n")
     path = write_manifest(tmp_path, ledger, harvest, WRITTEN_AT)
     assert (json.loads(path.read_bytes())["state"], is_success(tmp_path)) == ("complete", True)
 
-    withdraw(tmp_path, ledger, harvest, WRITTEN_AT)
+    mark_running(tmp_path, ledger, harvest, WRITTEN_AT)
 
-    assert (json.loads(path.read_bytes())["state"], is_success(tmp_path)) == ("partial", False)
-    path.unlink()
-    withdraw(tmp_path, ledger, harvest, WRITTEN_AT)
-    assert not path.exists()
+    assert (json.loads(path.read_bytes())["state"], is_success(tmp_path)) == ("running", False)
+
+
+def test_a_run_that_begins_is_seen_before_its_first_file(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """A date that is new has a manifest as soon as work on it begins: who is at work, since when, on which jobs."""
+    ledger.begin_run(1_773_540_000.0, Command.NIGHTLY, "ab" * 32)
+
+    mark_running(tmp_path, ledger, harvest, WRITTEN_AT)
+
+    manifest = json.loads(next(tmp_path.glob("recipients/*/*/_manifest.json")).read_bytes())
+    assert {name: manifest[name] for name in SIGNATURE} == {
+        "run_id": "run-1",
+        "command": "nightly",
+        "started_at": "2026-03-15T02:00:00+00:00",
+        "finished_at": None,
+        "written_at": WRITTEN_AT,
+        "harvester_version": __version__,
+        "config_sha256": "ab" * 32,
+    }
+    assert (manifest["state"], [job["state"] for job in manifest["jobs"]]) == ("running", ["pending", "pending"])
+
+
+def test_P3_who_goes_on_after_a_kill_signs_for_it(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """What a killed run left as running names its successor as soon as that begins, though nothing else is new."""
+    mark_running(tmp_path, ledger, harvest, WRITTEN_AT)
+
+    mark_running(tmp_path, Ledger(ledger.database, "run-2"), harvest, "2026-03-15T03:00:00+00:00")
+
+    manifest = json.loads(next(tmp_path.glob("recipients/*/*/_manifest.json")).read_bytes())
+    assert (manifest["state"], manifest["run_id"]) == ("running", "run-2")
+
+
+def test_a_run_that_ends_beside_another_leaves_the_date_running(
+    tmp_path: Path, ledger: Ledger, harvest: Harvest
+) -> None:
+    """The manifest names the run that is still at work, and is not done before that one is."""
+    other = Ledger(ledger.database, "run-2", lambda: {"run-1"})
+    other.begin_run(0.0, Command.BACKFILL)
+
+    beside = written(tmp_path, other, harvest)
+    after = written(tmp_path, Ledger(ledger.database, "run-2"), harvest)
+
+    assert (beside["state"], beside["run_id"], beside["finished_at"]) == ("running", "run-1", None)
+    assert (after["state"], after["run_id"], after["finished_at"]) == ("partial", "run-2", WRITTEN_AT)
+
+
+def test_second_run_that_changes_nothing_leaves_the_manifest_as_it_is(
+    tmp_path: Path, ledger: Ledger, harvest: Harvest
+) -> None:
+    """Another run, moment and fingerprint alone are no news, and the file is not touched."""
+    for job in claim(ledger, harvest):
+        publish(ledger, tmp_path, job, b"one\n")
+    path = write_manifest(tmp_path, ledger, harvest, WRITTEN_AT)
+    before, inode = path.read_bytes(), path.stat().st_ino
+    again = Ledger(ledger.database, "run-2")
+    again.begin_run(0.0, Command.RUN, "cd" * 32)
+
+    write_manifest(tmp_path, again, harvest, "2026-03-16T02:00:00+00:00")
+
+    assert (path.read_bytes(), path.stat().st_ino) == (before, inode)
+
+
+def test_a_job_tells_when_it_was_read(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """From the moment its first row was asked for to that of its file; a job without a file has no times."""
+    (first, second) = (each.job for each in ledger.claim(harvest, 2, now_s=0.0, wall_s=3_600.0))
+    ledger.release(harvest)
+    ledger.claim(harvest, 2, now_s=0.0, wall_s=7_200.0)
+    publish(ledger, tmp_path, first, b"one\n")
+    ledger.give_up(second, GivenUp(JobState.FAILED, "2000", "no such list"))
+
+    done, failed = written(tmp_path, ledger, harvest)["jobs"]
+
+    assert (done["started_at"], done["finished_at"]) == ("1970-01-01T01:00:00+00:00", "1970-01-01T00:00:00+00:00")
+    assert (failed["started_at"], failed["finished_at"]) == (None, None)
 
 
 def test_campaigns_stand_a_line_each_with_what_is_known(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:

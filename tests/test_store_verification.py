@@ -198,6 +198,7 @@ def test_S_22_a_tampered_manifest_is_a_flaw(done: Harvested, old: bytes, new: by
     path.write_bytes(content.replace(old, new, 1))
 
     assert flaws(done) == [(FlawKind.MANIFEST, "_manifest.json")]
+    path.unlink()
 
 
 def test_a_manifest_with_a_job_too_many_or_too_few_is_a_flaw(done: Harvested) -> None:

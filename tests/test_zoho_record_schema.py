@@ -10,9 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from harvester.json_schema import DRAFT
 from harvester.model import Action
 from harvester.zoho.contacts import COLUMNS, RecordContext, lines
-from harvester.zoho.record_schema import DESCRIPTION, DRAFT, SCHEMA, RecordError, valid_record
+from harvester.zoho.record_schema import DESCRIPTION, SCHEMA, RecordError, valid_record
 
 PAGE = Path(__file__).parent.parent / "docs" / "records.md"
 VALIDATOR = Draft202012Validator(SCHEMA)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from factories import DATE, HandClock, inline, seeded
 
-from harvester.cli.workshop import ContactRecords
+from harvester.cli.contact_records import ContactRecords
 from harvester.engine.admission import Admission, Quota
 from harvester.engine.budget import Budget, BudgetRules
 from harvester.engine.caller import Caller, Weather
@@ -30,6 +30,7 @@ from harvester.store.job_report import JobReport
 from harvester.store.ledger import Ledger
 from harvester.store.partitions import Compression, Partitions
 from harvester.store.servers import Servers
+from harvester.zoho.privacy import Privacy
 
 T = TypeVar("T")
 
@@ -77,9 +78,17 @@ class Workbench:
     """What a run of one account has open; a second one on the same folder is the next run."""
 
     def __init__(
-        self, folder: Path, recipients: Recipients, *, pages_ahead: int = 0, lines: int = 16, run_id: str = "run-1"
+        self,
+        folder: Path,
+        recipients: Recipients,
+        *,
+        pages_ahead: int = 0,
+        lines: int = 16,
+        run_id: str = "run-1",
+        privacy: Privacy | None = None,
     ) -> None:
         self.output = folder / "output"
+        self.privacy = privacy or Privacy()
         self.recipients = recipients
         self.stop = Stop()
         self.events: list[Event] = []
@@ -114,7 +123,7 @@ class Workbench:
         return Desk(
             caller=Caller(Budget(rules, book, self.clock, inline, self.events.append, self.stop), weather, self.stop),
             recipients=self.recipients,
-            framing=Framing(ContactRecords(self.ledger.run_id, None, self.clock), self.parts.frame),
+            framing=Framing(ContactRecords(self.ledger.run_id, None, self.clock, self.privacy), self.parts.frame),
             pace=pace,
             lessons=Lessons("acme", DATE, pace.page_rows, self.servers, inline),
             lines=asyncio.Semaphore(pace.concurrency),

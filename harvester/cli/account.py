@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from harvester.cli.changing import write_changes
+from harvester.cli.destination import Work
 from harvester.cli.ending import most_urgent
-from harvester.cli.planning import MANIFEST_WAIT_S, now_of, plan, take_back
+from harvester.cli.planning import MANIFEST_WAIT_S, announce_work, now_of, plan
 from harvester.cli.proving import check_laws, judge, tell
 from harvester.cli.selection import Selection
 from harvester.cli.workshop import AccountBench, Store
@@ -48,6 +49,8 @@ async def harvest_account(bench: AccountBench, selection: Selection, output: Pat
         await bench.tools.writer.carried_out()
         closing = partial(_close, bench.store, bench.tools, bench.name, selection.date, output)
         troubles.append(await _trouble_of(bench.tools.offload_disk(closing)))
+    if bench.settings.publish.url is not None and not any(isinstance(each, DiskError | BusyError) for each in troubles):
+        troubles.append(await _trouble_of(_publish(bench, selection.date)))
     worst = most_urgent([each for each in troubles if each is not None])
     if isinstance(worst, DiskError):
         bench.run_stop.ask("the disk refuses")
@@ -62,7 +65,7 @@ async def _harvest(bench: AccountBench, selection: Selection, output: Path) -> N
     gate = bench.gate(counting)
     await plan(bench, selection, harvest, gate, output)
     await _work_through(bench, harvest, counting, gate)
-    withdrawal = partial(take_back, store, tools, harvest, output)
+    withdrawal = partial(announce_work, store, tools, harvest, output)
     if counting is not None and await judge(bench, harvest, withdrawal):
         await _work_through(bench, harvest, bench.counting(harvest), gate)
         await judge(bench, harvest, withdrawal)
@@ -81,6 +84,16 @@ async def _work_through(bench: AccountBench, harvest: Harvest, counting: Countin
             group.create_task(counting.run(), name=f"{bench.name}-counting")
     if counting is not None:
         await counting.tell()
+
+
+async def _publish(bench: AccountBench, date: dt.date) -> None:
+    """Bring the date to the object store, unless the run is asked to end."""
+    from harvester.cli.publishing import publish_harvest
+
+    tools = bench.tools
+    harvest = await tools.offload_disk(partial(bench.store.ledger.open_harvest, bench.name, date))
+    work = Work(bench.store.database, tools.offload_disk, tools.offload, tools.emit, bench.run_stop)
+    await publish_harvest(bench.settings, harvest, work)
 
 
 async def _trouble_of(work: Awaitable[None]) -> HarvestError | None:

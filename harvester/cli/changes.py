@@ -10,12 +10,14 @@ import click
 
 from harvester.cli.beside import refuse_beside_a_run
 from harvester.cli.changing import ChangeDesk, compare, lock_folder
+from harvester.cli.choosing import chosen_harvests
 from harvester.cli.flags import ACCOUNT_FLAG, ACTION_FLAG, CONFIG_FLAG, DATE
+from harvester.cli.protection import privacy_of
 from harvester.cli.session import PLAN_WAIT_S
 from harvester.cli.status import opened
 from harvester.clock import SystemClock
 from harvester.config import load
-from harvester.errors import ConfigError, VerificationError
+from harvester.errors import VerificationError
 from harvester.model import Action, Harvest
 from harvester.report.changes import ActionLine, ChangesReport, sentences, to_json, write
 from harvester.report.progress import reading_progress
@@ -24,6 +26,7 @@ from harvester.settings import Settings
 from harvester.store.change_book import ChangeBook
 from harvester.store.change_files import ChangeFiles
 from harvester.store.database import Database
+from harvester.store.erasure import refuse_unsettled
 from harvester.store.ledger import Ledger, new_run_id
 from harvester.store.lock import exclusive, runs_at_work
 from harvester.store.manifest import write_manifest
@@ -64,7 +67,9 @@ def command(
     began_s = clock.now_s()
     settings, chosen = load(config_path), tuple(map(Action, actions))
     with opened(settings) as database:
-        harvests = _chosen(Ledger(database, "").harvests(), accounts, as_of.date() if as_of else None, is_all=is_all)
+        refuse_unsettled(database)
+        known = Ledger(database, "").harvests()
+        harvests = chosen_harvests(known, accounts, as_of.date() if as_of else None, is_all=is_all)
         refuse_beside_a_run(settings, database, harvests, *BESIDE)
         writing = ChangeWriting(settings, database, chosen)
         writing.write(harvests)
@@ -101,6 +106,7 @@ class ChangeWriting:
         self._settings = settings
         self._database = database
         self._actions = actions
+        self._privacy = privacy_of(settings)
         self._book = ChangeBook(database)
         self.written = 0
         self.left_out: list[str] = []
@@ -141,7 +147,7 @@ class ChangeWriting:
 
     def _desk(self, harvest: Harvest) -> ChangeDesk:
         output, compression = self._settings.output, Compression(self._settings.harvest.compression)
-        return ChangeDesk(self._book, ChangeFiles(output, harvest.account, compression), output)
+        return ChangeDesk(self._book, ChangeFiles(output, harvest.account, compression), output, self._privacy)
 
     def _write_manifest(self, harvest: Harvest) -> None:
         """Let the manifest tell of the changes; a run that has begun on the date writes it itself at its end."""
@@ -149,30 +155,3 @@ class ChangeWriting:
             if not is_worked_on(self._database, harvest, runs_at_work(self._settings.state)):
                 now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
                 write_manifest(self._settings.output, Ledger(self._database, new_run_id()), harvest, now)
-
-
-def _chosen(
-    harvests: Sequence[Harvest], accounts: Sequence[str], date: dt.date | None, *, is_all: bool
-) -> list[Harvest]:
-    """Return the harvests that are meant, the oldest first; what was named must be there.
-
-    Args:
-        harvests: all, the newest first.
-        accounts: which; empty for all.
-        date: of which date; None for the newest of each account, or all.
-        is_all: whether all dates are meant.
-    """
-    known = {harvest.account for harvest in harvests}
-    if unknown := [account for account in accounts if account not in known]:
-        raise ConfigError(
-            f"The ledger knows no harvest of account {unknown[0]!r}.", f"It knows: {', '.join(sorted(known))}."
-        )
-    meant = [harvest for harvest in harvests if not accounts or harvest.account in accounts]
-    if date is not None:
-        meant = [harvest for harvest in meant if harvest.date == date]
-        if not meant:
-            raise ConfigError(f"The ledger knows no harvest of {date}.", "harvester status --all lists the dates.")
-    elif not is_all:
-        newest = {harvest.account: harvest for harvest in reversed(meant)}
-        meant = list(newest.values())
-    return sorted(meant, key=lambda harvest: (harvest.date, harvest.account))

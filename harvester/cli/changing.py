@@ -22,6 +22,7 @@ from harvester.store.partitions import Compression
 from harvester.store.reading import lines_of
 from harvester.store.sorting import sorted_lines
 from harvester.zoho.contacts import identity_of_record
+from harvester.zoho.privacy import KEEP_ALL, Privacy
 
 LOOK_UP_ROWS = 5_000
 """Rows read between two looks at whether to go on: a tenth of a second of work."""
@@ -65,11 +66,19 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class ChangeDesk:
-    """Where the changes of one account are written: book and files; `output` holds what is compared."""
+    """Where the changes of one account are written.
+
+    Attributes:
+        book: what the ledger knows of them.
+        files: where they go.
+        output: the folder that holds what is compared.
+        privacy: what is kept of contacts: an older partition is compared as if it had been written under it.
+    """
 
     book: ChangeBook
     files: ChangeFiles
     output: Path
+    privacy: Privacy = KEEP_ALL
 
     def take(self, compared: Comparable, outcome: Compared) -> JobChanges:
         """Put the change file into its place, and only then take the ledger's word for it."""
@@ -98,7 +107,8 @@ async def write_changes(bench: AccountBench, harvest: Harvest, output: Path) -> 
         DiskError: a change file cannot be put into its place.
     """
     compression = Compression(bench.settings.harvest.compression)
-    desk = ChangeDesk(ChangeBook(bench.store.database), ChangeFiles(output, bench.name, compression), output)
+    files = ChangeFiles(output, bench.name, compression)
+    desk = ChangeDesk(ChangeBook(bench.store.database), files, output, bench.privacy)
     with ExitStack() as stack:
         held = exclusive(lock_folder(bench.settings.state, bench.name))
         try:
@@ -188,8 +198,8 @@ def _trouble_with(partition: Published, output: Path) -> str:
 
 def _drafted(compared: Comparable, changes: JobChanges, desk: ChangeDesk, watch: Watch) -> Compared:
     parts, counts = desk.files.parts, Counter[ChangeKind]()
-    before = _keyed_lines(compared.earlier.partition, desk.output, watch) if compared.earlier else ()
-    now = _keyed_lines(compared.partition, desk.output, watch)
+    before = _keyed_lines(compared.earlier.partition, desk, watch) if compared.earlier else ()
+    now = _keyed_lines(compared.partition, desk, watch)
     with closing(sorted_lines(before, parts)) as old, closing(sorted_lines(now, parts)) as new:
         drafted = desk.files.draft(_lines(differences(old, _watched(new, watch, 0)), counts))
     added, removed, changed = (counts[kind] for kind in ChangeKind)
@@ -199,11 +209,11 @@ def _drafted(compared: Comparable, changes: JobChanges, desk: ChangeDesk, watch:
     return Compared(changes, drafted)
 
 
-def _keyed_lines(partition: Published, output: Path, watch: Watch) -> Iterator[bytes]:
+def _keyed_lines(partition: Published, desk: ChangeDesk, watch: Watch) -> Iterator[bytes]:
     """Yield the lines of a partition behind their keys, and tell `watch` of its bytes as they are used up."""
     step_bytes = partition.bytes * LOOK_UP_ROWS // max(1, partition.rows)
-    for line in _watched(lines_of(output / partition.path), watch, step_bytes):
-        yield keyed(line, identity_of_record)
+    for line in _watched(lines_of(desk.output / partition.path), watch, step_bytes):
+        yield keyed(desk.privacy.line(line), identity_of_record)
     watch(partition.bytes - step_bytes * (partition.rows // LOOK_UP_ROWS))
 
 

@@ -47,19 +47,25 @@ class Ending:
         troubles: what ended accounts early.
         signal: the signal that asked to stop, if any.
         stop_reason: why the run was asked to stop: a signal, a limit, ...; None if it was not.
+        published: by account, whether the object store has the date as it lies on disk; empty where nothing is.
     """
 
     began_s: float
     troubles: list[HarvestError] = field(default_factory=list)
     signal: Signals | None = None
     stop_reason: str | None = None
+    published: Mapping[str, bool | None] = field(default_factory=dict)
 
 
 def summarise(ending: Ending, selection: Selection, ledger: Ledger, calls_by_account: Mapping[str, int]) -> RunSummary:
     """Return the summary of a run; its exit code is a function of the ledger's content, troubles and the signal."""
     harvests = [ledger.open_harvest(name, selection.date) for name in selection.accounts]
     accounts = tuple(
-        _account_summary(ledger, harvest, calls_by_account.get(harvest.account, 0)) for harvest in harvests
+        replace(
+            _account_summary(ledger, harvest, calls_by_account.get(harvest.account, 0)),
+            published=ending.published.get(harvest.account),
+        )
+        for harvest in harvests
     )
     is_listing_cut_off = any(harvest.discovery is Discovery.PARTIAL for harvest in harvests)
     exit_code = exit_code_of(ending, accounts, is_listing_cut_off=is_listing_cut_off)

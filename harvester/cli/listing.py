@@ -107,7 +107,9 @@ class _AccountListing:
 
     def _context(self) -> ListingContext:
         listed_at = dt.datetime.fromtimestamp(self._tools.clock.wall_s(), dt.UTC).isoformat(timespec="milliseconds")
-        return ListingContext(self._bench.name, listed_at.replace("+00:00", "Z"), self._bench.store.ledger.run_id)
+        return ListingContext(
+            self._bench.name, listed_at.replace("+00:00", "Z"), self._bench.store.ledger.run_id, self._bench.privacy
+        )
 
     async def _learn_offset(self, offsets: Iterable[tuple[int, int]]) -> None:
         """Remember by how much the account's `sent_time` runs ahead of UTC; tell of campaigns that disagree."""

@@ -11,11 +11,12 @@ from harvester.cli.workshop import AccountBench, Store
 from harvester.engine.gate import Gate
 from harvester.engine.tools import Tools
 from harvester.errors import BusyError
-from harvester.events import CampaignsUnlisted, HarvestStarted, PartitionsMissing
+from harvester.events import CampaignsUnlisted, HarvestStarted, PartitionsMissing, PrivacyChanged
 from harvester.model import Command, Harvest, JobState, Order
 from harvester.store.counters import CounterBook
 from harvester.store.lock import exclusive
-from harvester.store.manifest import told_truly, withdraw
+from harvester.store.manifest import mark_running, told_truly
+from harvester.store.privacy_notes import begin_reading
 from harvester.store.snapshots import dates_at_stake
 
 MANIFEST_WAIT_S = 60.0
@@ -55,13 +56,16 @@ async def plan(bench: AccountBench, selection: Selection, harvest: Harvest, gate
 
 
 async def _begin(bench: AccountBench, selection: Selection, harvest: Harvest, output: Path) -> None:
-    """Take back the word that the date is complete if there is something to do, and tell what that is."""
+    """Let the manifest say that this run is at work on the date if there is something to do, and tell what that is."""
     store, tools = bench.store, bench.tools
     counts = await tools.offload_disk(partial(store.ledger.counts, harvest, is_plan_only=True))
     if counts[JobState.PENDING]:
+        again = await tools.offload_disk(partial(begin_reading, store.database, harvest, bench.privacy.told()))
+        if again:
+            tools.emit(PrivacyChanged(bench.name, harvest.date.isoformat(), again))
         counters = CounterBook(store.database, store.ledger.run_id)
         await tools.offload_disk(partial(counters.renew, harvest, is_all=selection.is_refresh))
-        await tools.offload_disk(partial(take_back, store, tools, harvest, output))
+        await tools.offload_disk(partial(announce_work, store, tools, harvest, output))
     elif not sum(counts.values()):
         await _leave_to_others(bench, harvest)
     # What a nightly run finds unchanged at the gate would be counted in.
@@ -90,17 +94,17 @@ async def _leave_to_others(bench: AccountBench, harvest: Harvest) -> None:
         )
 
 
-def take_back(store: Store, tools: Tools, harvest: Harvest, output: Path) -> None:
-    """Take back the word that a date is complete, before work on it begins again; with the disk.
+def announce_work(store: Store, tools: Tools, harvest: Harvest, output: Path) -> None:
+    """Say in the manifest that this run is at work on a date, and that it is complete no more; with the disk.
 
     So it is with dates that refer to files of this one that are about to be replaced, until the run has ended.
     """
     with exclusive(store.database.path.parent, MANIFEST_WAIT_S):
-        withdraw(output, store.ledger, harvest, now_of(tools))
+        mark_running(output, store.ledger, harvest, now_of(tools))
         for date in dates_at_stake(store.database, harvest):
             other = store.ledger.open_harvest(harvest.account, date)
             told_truly(store.database, other, is_true=False)
-            withdraw(output, store.ledger, other, now_of(tools))
+            mark_running(output, store.ledger, other, now_of(tools))
 
 
 def now_of(tools: Tools) -> str:

@@ -9,7 +9,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from harvester.cli.account import harvest_accounts
+from harvester.cli.destination import open_courier, published_state
 from harvester.cli.ending import Ending, summarise
+from harvester.cli.fingerprint import fingerprint
 from harvester.cli.limits import NO_LIMITS, Limits, watching
 from harvester.cli.resuming import SIGNALS
 from harvester.cli.selection import Selection
@@ -49,14 +51,18 @@ def run(settings: Settings, selection: Selection, manner: Manner) -> RunSummary:
     clock = SystemClock()
     ending = Ending(began_s=clock.now_s())
     tally = Tally(settings.budget.calls - settings.budget.reserve_calls, settings.budget.period_s)
+    if settings.publish.url is not None:
+        open_courier(settings)  # what keeps us from publishing is told before the first call
     with ExitStack() as stack:
         with exclusive(settings.state, PLAN_WAIT_S):
             store = stack.enter_context(open_store(settings, clock))
             plan_named(store, selection)
-        store.ledger.begin_run(clock.wall_s(), selection.command)
+        store.ledger.begin_run(clock.wall_s(), selection.command, fingerprint(settings))
         with choose(sys.stderr, tally, clock.now_s, clock.wall_s, is_verbose=manner.is_verbose) as emit:
             asyncio.run(_harvest(settings, selection, manner, store, emit, ending))
         calls = {account.account: account.counts.calls for account in tally.accounts}
+        if settings.publish.url is not None:
+            ending.published = _published(settings, store, selection)
         summary = summarise(ending, selection, store.ledger, calls)
         try:
             store.ledger.end_run(clock.wall_s(), summary.outcome)
@@ -70,6 +76,12 @@ def run(settings: Settings, selection: Selection, manner: Manner) -> RunSummary:
         output=os.path.relpath(settings.output / "recipients"),
         resume_command=None if is_finished else manner.resume_command,
     )
+
+
+def _published(settings: Settings, store: Store, selection: Selection) -> dict[str, bool | None]:
+    """Return for each account whether the object store has the date as it lies on disk."""
+    harvests = [store.ledger.open_harvest(name, selection.date) for name in selection.accounts]
+    return {harvest.account: published_state(settings, store.database, harvest) for harvest in harvests}
 
 
 def plan_named(store: Store, selection: Selection) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from harvester.cli.destination import published_state
 from harvester.cli.ending import problems
 from harvester.cli.remarks import verdicts_of
 from harvester.cli.workshop import ENDPOINTS, LEDGER_FILE, quota_of
@@ -30,6 +31,8 @@ from harvester.settings import Settings
 from harvester.store.calls import CallBook, Window
 from harvester.store.database import Database
 from harvester.store.ledger import Ledger
+from harvester.store.lock import runs_at_work
+from harvester.store.runs import runs_on
 
 HARVESTS_SHOWN_MAX = 14
 """Two weeks of nights of one account; `--all` shows every date."""
@@ -139,6 +142,8 @@ class Reader:
             calls=calls,
             problems=tuple(problems(self._ledger.jobs(harvest, JobState.FAILED))),
             verdicts=verdicts_of(self._ledger, harvest, is_plan_only=False),
+            runs_at_work=tuple(runs_on(self._database, harvest, runs_at_work(self._settings.state))),
+            published=published_state(self._settings, self._database, harvest),
             waiting=tuple(
                 Waiting(
                     job.campaign_key, job.action, max(0.0, job.not_before_s - now_s), job.attempts, job.reason or ""

@@ -29,11 +29,13 @@ from harvester.store.change_files import change_flaws
 from harvester.store.database import Database
 from harvester.store.date_folder import strange_dates
 from harvester.store.entries import Entries
+from harvester.store.erasure import refuse_unsettled
 from harvester.store.inspection import RecordRules
 from harvester.store.ledger import Ledger, new_run_id
 from harvester.store.listing_files import listing_flaws, listing_of
 from harvester.store.lock import exclusive, runs_at_work
 from harvester.store.manifest import write_manifest
+from harvester.store.purging import refuse_half_purged
 from harvester.store.verification import Step, Suspect, Verification, is_worked_on, requeue
 from harvester.zoho.contacts import identity_of_record
 from harvester.zoho.record_schema import valid_record
@@ -120,6 +122,8 @@ def command(
     began_s = clock.now_s()
     settings = load(config_path)
     with opened(settings) as database:
+        refuse_unsettled(database)
+        refuse_half_purged(database)
         harvests = _chosen(Entries(database).harvests(), choice := Choice(accounts, as_of.date() if as_of else None))
         if is_repair:
             refuse_beside_a_run(settings, database, harvests, *BESIDE)

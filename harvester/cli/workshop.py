@@ -1,18 +1,18 @@
 """Builds the objects of a run from the settings and lays the connections between the rooms."""
 
 import asyncio
-import json
 import random
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from enum import StrEnum, auto
 from functools import partial
 from typing import TypeVar
 
+from harvester.cli.contact_records import ContactRecords
+from harvester.cli.protection import group_id_of, privacy_of
 from harvester.clock import Clock, SystemClock
 from harvester.engine.admission import Admission, Quota
 from harvester.engine.allowance import Allowance
@@ -30,7 +30,7 @@ from harvester.engine.stop import Stop
 from harvester.engine.tools import Pace, Tools
 from harvester.engine.writer import Writer
 from harvester.events import Emit, Event, LockoutOpened
-from harvester.model import Action, Command, Harvest, Job, Order, Row
+from harvester.model import Action, Command, Harvest, Order
 from harvester.settings import AccountSettings, BudgetSettings, NightlySettings, Settings
 from harvester.store.boot import adopt_boot
 from harvester.store.calls import CallBook, Window
@@ -38,15 +38,16 @@ from harvester.store.campaign_notes import CampaignNotes
 from harvester.store.carrier import Carrier
 from harvester.store.counters import CounterBook
 from harvester.store.database import Database
+from harvester.store.erasure import Erasures
 from harvester.store.ledger import Ledger, new_run_id
 from harvester.store.lock import at_work, runs_at_work
 from harvester.store.partitions import Compression, Partitions
 from harvester.store.servers import Servers
+from harvester.store.sharing import share
 from harvester.store.snapshots import Snapshots
 from harvester.store.splits import Splits
 from harvester.zoho.auth import Credentials, Tokens, TokenSettings
 from harvester.zoho.client import ClientSettings, ZohoClient
-from harvester.zoho.contacts import RecordContext, contact_identity, lines
 from harvester.zoho.data_centers import DATA_CENTERS
 from harvester.zoho.lockout import LockoutSigns
 from harvester.zoho.wire import Transport
@@ -112,6 +113,9 @@ class Store:
 def open_store(settings: Settings, clock: Clock) -> Iterator[Store]:
     """Open ledger and output folder; both are checked before anything is asked of the server."""
     database = Database(settings.state / LEDGER_FILE)
+    with database.refusals():
+        Erasures(database, settings.output).settle()
+    share(settings.output, group_id_of(settings))
     parts = Partitions(settings.output, Compression(settings.harvest.compression))
     with store_of(database, parts, clock, new_run_id()) as store:
         yield store
@@ -201,6 +205,7 @@ class AccountBench:
 
     Attributes:
         lockout: the lockout that made this account leave, if one did.
+        privacy: what is kept of contacts.
         tools: those of the run, with a stop of the account's own.
     """
 
@@ -216,6 +221,7 @@ class AccountBench:
         self.name = name
         self.settings = settings
         self.store = store
+        self.privacy = privacy_of(settings)
         self._approach = approach
         self._emit = tools.emit
         self.lockout: LockoutOpened | None = None
@@ -265,7 +271,7 @@ class AccountBench:
         """Return the harvest of one date, ready to run; `offset_ms` as in `RecordContext`."""
         settings = self.settings.harvest
         pace = Pace(settings.page_size, settings.concurrency, settings.pages_ahead, self.backoff)
-        records = ContactRecords(self.store.ledger.run_id, offset_ms, self.tools.clock)
+        records = ContactRecords(self.store.ledger.run_id, offset_ms, self.tools.clock, self.privacy)
         return AccountHarvest(harvest, pace, self.caller(RECIPIENTS), self.client, records, self.tools)
 
     def splitting(self) -> Splitting:
@@ -360,41 +366,3 @@ def hosts(account: AccountSettings) -> tuple[str, str]:
     """Return where an account's API and its token endpoint are."""
     data_center = DATA_CENTERS[account.data_center]
     return account.base_url or data_center.api_url, account.accounts_url or data_center.accounts_url
-
-
-@dataclass(frozen=True, slots=True)
-class ContactRecords:
-    """What becomes of the rows of one account in one run.
-
-    Attributes:
-        run_id: as the records name it.
-        offset_ms: by how much the account's `sent_time` runs ahead of UTC, if known.
-        clock: the time, for `harvested_at`.
-    """
-
-    run_id: str
-    offset_ms: int | None
-    clock: Clock
-
-    def render(self, job: Job, rows: Sequence[Row], positions: Sequence[int]) -> bytes:
-        """Return the rows as records, one a line."""
-        harvested_at = datetime.fromtimestamp(self.clock.wall_s(), UTC).isoformat(timespec="milliseconds")
-        context = RecordContext(
-            account=job.account,
-            campaign_key=job.campaign.key,
-            parent_campaign_key=job.campaign.parent_key,
-            action=job.action,
-            harvested_at=harvested_at.replace("+00:00", "Z"),
-            run_id=self.run_id,
-            sent_time_offset_ms=self.offset_ms,
-        )
-        return lines(rows, positions, context)
-
-    def identity(self, row: Row) -> str:
-        """Return by what the same contact is known again."""
-        return contact_identity(row)
-
-    def row_of_line(self, line: bytes) -> tuple[Row, int]:
-        """Return the row of a line that was written, as it came, and its 1-based place in the set."""
-        record = json.loads(line)  # orjson would round numbers beyond 64 bits
-        return record["raw"], record["position"]

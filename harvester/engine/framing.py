@@ -5,9 +5,10 @@ where it only lets go of them.
 """
 
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from harvester.engine.marks import page_digest
 from harvester.engine.paging import PageFacts, Progress, facts_of
 from harvester.engine.ports import Records
 from harvester.model import Job, Page, PageRequest
@@ -21,7 +22,7 @@ class FramedPage:
         facts: what the page loop judges.
         frame: as `Parts.append` takes it; empty without new rows.
         identities: of the new rows.
-        reply: the answer as it came, where rows could not be read; else empty. Holds personal data.
+        reply: what is kept of the answer, where rows could not be read; else empty. May hold personal data.
         campaign_details: as `Page` has them.
     """
 
@@ -49,6 +50,8 @@ class Framing:
     ) -> FramedPage:
         """Return the page's facts, and a frame of its new rows; each keeps the place in the set that `request` gave it.
 
+        What may not be kept of a row is taken away first: all that follows is of what will stand in the records.
+
         Args:
             page: as it came.
             job: whose.
@@ -56,13 +59,16 @@ class Framing:
             progress: where the job stood when it asked.
             seen: the identities of all rows written so far; is not changed meanwhile.
         """
-        facts, chosen = facts_of(page, request, progress, seen, self.records.identity)
-        rows = [row for place, row in zip(page.places, page.rows, strict=True) if place in chosen]
+        kept = self.records.protect(page)
+        facts, chosen = facts_of(kept, request, progress, seen, self.records.identity)
+        if kept is not page:  # a page that comes again is known by what came: what is kept of two may be the same
+            facts = replace(facts, digest=page_digest(page))
+        rows = [row for place, row in zip(kept.places, kept.rows, strict=True) if place in chosen]
         positions = [request.from_index + place for place in chosen]
         return FramedPage(
             facts=facts,
             frame=self.compress(self.records.render(job, rows, positions)) if rows else b"",
             identities=frozenset(chosen.values()) - {""},
-            reply=page.body if facts.unreadable_rows else b"",
+            reply=self.records.kept(page.body) if facts.unreadable_rows else b"",
             campaign_details=page.campaign_details,
         )

@@ -99,9 +99,9 @@ class AccountHarvest:
     async def _claim(self) -> None:
         """Claim until a round of jobs is ready or nothing more is due."""
         while self._schedule.ready_jobs < self._concurrency:
-            now_s = self._tools.clock.now_s()
-            limit = self._concurrency - self._schedule.ready_jobs
-            batch = await self._disk(partial(self._tools.ledger.claim, self._harvest, limit, now_s))
+            limit, clock = self._concurrency - self._schedule.ready_jobs, self._tools.clock
+            claim = partial(self._tools.ledger.claim, self._harvest, limit, clock.now_s(), clock.wall_s())
+            batch = await self._disk(claim)
             self._in_hand += len(batch)
             for claimed in batch:
                 self._schedule.add(claimed)

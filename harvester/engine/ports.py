@@ -64,6 +64,12 @@ class Reports(Protocol):
 class Records(Protocol):
     """What becomes of rows, and how contacts are told apart."""
 
+    def protect(self, page: Page) -> Page:
+        """Return a page with its rows as they may be kept; the other methods take such rows alone."""
+
+    def kept(self, reply: bytes) -> bytes:
+        """Return what may be kept of a reply with rows that could not be read; it is never empty."""
+
     def render(self, job: Job, rows: Sequence[Row], positions: Sequence[int]) -> bytes:
         """Return a line per row; `positions` are the rows' 1-based places in the set."""
 
@@ -71,13 +77,13 @@ class Records(Protocol):
         """Return by what the same contact is known again; empty where the row names none."""
 
     def row_of_line(self, line: bytes) -> tuple[Row, int]:
-        """Return the row of a line that was written, as it came, and its 1-based place in the set."""
+        """Return the row of a line that was written, as it was kept, and its 1-based place in the set."""
 
 
 class JobLedger(Protocol):
     """What survives a crash, as the engine uses it; every method is one durable transaction."""
 
-    def claim(self, harvest: Harvest, limit: int, now_s: float) -> list[ClaimedJob]: ...
+    def claim(self, harvest: Harvest, limit: int, now_s: float, wall_s: float | None = None) -> list[ClaimedJob]: ...
     def next_due_s(self, harvest: Harvest) -> float | None: ...
     def commit(
         self,

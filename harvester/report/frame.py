@@ -122,6 +122,8 @@ def _facts(account: AccountTally) -> str:
 
 def _times(tally: Tally, account: AccountTally, now_s: float) -> str:
     elapsed_s = account.elapsed_s(now_s)
+    if account.publish_files is not None:
+        return f"published {account.published_files:,} of {counted(account.publish_files, 'file')}"
     if account.finished_s is not None:
         return f"ended after {duration(elapsed_s)}" if elapsed_s is not None else "ended"
     if elapsed_s is None:

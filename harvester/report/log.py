@@ -26,6 +26,8 @@ from harvester.events import (
     OutageOpened,
     PageStored,
     PartitionsMissing,
+    PublishLeftOut,
+    PublishStored,
 )
 from harvester.report.printable import printable_tree
 from harvester.report.quiet import quiet
@@ -43,8 +45,10 @@ LEVELS: Mapping[type[Event], int] = {
     CounterMisfits: logging.WARNING,
     JobsDoubted: logging.WARNING,
     ChangesLeftOut: logging.WARNING,
+    PublishLeftOut: logging.WARNING,
     PageStored: logging.DEBUG,  # one line per call: a full night would write some 100,000
     BudgetUsed: logging.DEBUG,  # likewise
+    PublishStored: logging.DEBUG,  # one for each job of a night
     JobCarried: logging.DEBUG,  # one for each job of a quiet night, and nothing has happened
 }
 """What a person should see, and what only a search for a fault needs; all other events are INFO."""

@@ -36,17 +36,18 @@ def sheet_lines(sheets: Sequence[Sheet]) -> list[str]:
     ]
 
 
-def drawn(sheet: Sheet) -> Table:
-    """Return a sheet as a rich table, a long one cut at `TABLE_ROWS_MAX` rows."""
-    hidden = len(sheet.rows) - TABLE_ROWS_MAX
+def drawn(sheet: Sheet, rows_max: int | None = TABLE_ROWS_MAX) -> Table:
+    """Return a sheet as a rich table, a long one cut at so many rows; None for no bound."""
+    hidden = 0 if rows_max is None else len(sheet.rows) - rows_max
     caption = f"{counted(hidden, 'more row')}: pipe the output to see all" if hidden > 0 else None
-    table = Table(title=Text(sheet.title), caption=caption, box=box.SIMPLE_HEAD, title_justify="left")
+    title = Text(sheet.title) if sheet.title else None
+    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, title_justify="left")
     table.padding, table.pad_edge = (0, 1, 0, 0), False
     for column in sheet.columns:
         is_number = column in sheet.right
         # A number or date broken over two lines reads as two.
         is_whole = is_number or column == "date"
         table.add_column(Text(column), justify="right" if is_number else "left", no_wrap=is_whole, overflow="fold")
-    for row in sheet.rows[:TABLE_ROWS_MAX]:
+    for row in sheet.rows[:rows_max]:
         table.add_row(*map(Text, row))
     return table

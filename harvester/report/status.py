@@ -28,6 +28,9 @@ _COLUMNS_WHERE_ANY = frozenset({"carried", "partial", "skipped"})
 """Many accounts never have any of these, and 80 columns have no room for noughts."""
 
 
+_PUBLISHED = {None: "", True: "yes", False: "no"}
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """A job whose next attempt is due in `due_in_s` seconds (0: now), after `attempts` that failed for `reason`."""
@@ -44,7 +47,7 @@ class HarvestStatus:
     """One account and date as the ledger has it.
 
     `jobs` per state of `JobState`, rows and bytes of the snapshot (done and carried), `verdicts` as in
-    `AccountSummary`.
+    `AccountSummary`, and so is `published`. `runs_at_work` are the ids of the runs that are at work on it now.
     """
 
     account: str
@@ -56,6 +59,8 @@ class HarvestStatus:
     problems: tuple[Problem, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     verdicts: dict[str, int] = field(default_factory=dict)
+    published: bool | None = None
+    runs_at_work: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,7 @@ def to_json(status: Status) -> bytes:
 def _sheets(status: Status) -> list[Sheet]:
     sheets = (
         _harvests(status),
+        _at_work(status),
         _proofs(status),
         _budgets(status),
         _lockouts(status),
@@ -137,6 +143,7 @@ def _harvests(status: Status) -> Sheet:
         for name, states in _COLUMNS_OF_STATES.items()
         if name not in _COLUMNS_WHERE_ANY or not present.isdisjoint(states)
     }
+    is_publishing = any(each.published is not None for each in status.harvests)
     rows = tuple(
         cells(
             each.account,
@@ -145,11 +152,18 @@ def _harvests(status: Status) -> Sheet:
             f"{each.rows:,}",
             size(each.bytes),
             f"{each.calls:,}",
+            *([_PUBLISHED[each.published]] if is_publishing else []),
         )
         for each in status.harvests
     )
     numbers = (*columns, "rows", "size", "calls")
-    return Sheet("harvests", ("account", "date", *numbers), rows, frozenset(numbers))
+    titles = ("account", "date", *numbers, *(["published"] if is_publishing else []))
+    return Sheet("harvests", titles, rows, frozenset(numbers))
+
+
+def _at_work(status: Status) -> Sheet:
+    rows = tuple(cells(each.account, each.date, run) for each in status.harvests for run in each.runs_at_work)
+    return Sheet("at work", ("account", "date", "run"), rows, frozenset())
 
 
 def _proofs(status: Status) -> Sheet:

@@ -51,6 +51,7 @@ class AccountSummary:
         not_done: what failed.
         verdicts: jobs by what the server's counters say of them; empty where nothing was counted.
         remarks: what else should be known.
+        published: whether the object store has the date as it lies on disk; None where nothing is published.
     """
 
     account: str
@@ -62,6 +63,7 @@ class AccountSummary:
     not_done: tuple[Problem, ...] = ()
     verdicts: dict[str, int] = field(default_factory=dict)
     remarks: tuple[Remark, ...] = ()
+    published: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,9 @@ def _account_line(account: AccountSummary) -> str:
     states = ", ".join(f"{account.jobs[state]:,} {state}" for state in JobState if account.jobs.get(state))
     amounts = f"{counted(account.rows, 'row')} ({size(account.bytes)}), {counted(account.calls, 'call')}"
     proof = told_findings(account.verdicts)
-    return f"{account.account} {account.date}: jobs {states or 'none'}; {amounts}" + (f"; {proof}" if proof else "")
+    where = {None: "", True: "published", False: "not published"}[account.published]
+    told = "; ".join(part for part in (amounts, proof, where) if part)
+    return f"{account.account} {account.date}: jobs {states or 'none'}; {told}"
 
 
 def _last_line(summary: RunSummary) -> str:

@@ -27,6 +27,9 @@ from harvester.events import (
     OutageClosed,
     OutageOpened,
     PageStored,
+    PublishFinished,
+    PublishStarted,
+    PublishStored,
 )
 from harvester.report.attention import Attention, attend
 from harvester.report.cost import Cost
@@ -87,6 +90,8 @@ class AccountTally:
         outage: why no server is reached; None if one is.
         proof: jobs by verdict, in words; empty until they were judged.
         is_draining: whether the run was asked to stop.
+        publish_files: how many files are on their way to the object store; None while none are.
+        published_files: how many of them are there.
         started_s: when the plan stood; finished_s: when the harvest ended; seen_s: when the last event came.
         rate: jobs closed per second in which calls might start.
         cost: what they cost.
@@ -103,6 +108,8 @@ class AccountTally:
     outage: str | None = None
     proof: str = ""
     is_draining: bool = False
+    publish_files: int | None = None
+    published_files: int = 0
     started_s: float | None = None
     finished_s: float | None = None
     seen_s: float = 0.0
@@ -330,3 +337,18 @@ def _(event: HarvestFinished, tally: AccountTally, now_s: float) -> AccountTally
         skipped=event.skipped,
     )
     return replace(tally, date=event.date, counts=counts, finished_s=now_s, in_hand=frozenset())
+
+
+@_after.register
+def _(event: PublishStarted, tally: AccountTally, _now_s: float) -> AccountTally:
+    return replace(tally, publish_files=event.files, published_files=0)
+
+
+@_after.register
+def _(_event: PublishStored, tally: AccountTally, _now_s: float) -> AccountTally:
+    return replace(tally, published_files=tally.published_files + 1)
+
+
+@_after.register
+def _(_event: PublishFinished, tally: AccountTally, _now_s: float) -> AccountTally:
+    return replace(tally, publish_files=None)

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from harvester.model import Job, Published
 from harvester.snapshot import Carry
-from harvester.store.disk import FILE_MODE, disk_errors, make_folder, sync_folder
+from harvester.store.disk import disk_errors, make_folder, open_file, sync_folder
 from harvester.store.partitions import COPY_BYTES, Partitions
 
 
@@ -63,10 +63,10 @@ class Carrier:
                 draft.unlink(missing_ok=True)
             else:
                 return
-        writing = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        writing = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         with (
             open(os.open(source, os.O_RDONLY | os.O_NOFOLLOW), "rb") as old,  # noqa: PTH123  a path cannot be opened so
-            open(os.open(draft, writing, FILE_MODE), "wb") as new,  # noqa: PTH123
+            open(open_file(draft, writing), "wb") as new,  # noqa: PTH123
         ):
             shutil.copyfileobj(old, new, COPY_BYTES)
             new.flush()

@@ -14,7 +14,7 @@ from harvester.flaws import Flaw, FlawKind
 from harvester.model import Harvest, Job
 from harvester.store.change_book import ChangeBook
 from harvester.store.date_folder import files_below
-from harvester.store.disk import FILE_MODE, disk_errors, make_folder, sync_folder
+from harvester.store.disk import disk_errors, make_folder, open_file, sync_folder
 from harvester.store.partitions import Compression, file_stem
 
 CHANGES = "changes"
@@ -60,7 +60,7 @@ class ChangeFiles:
         """
         with disk_errors(self._draft):
             make_folder(self.parts)
-            file = os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, FILE_MODE)
+            file = open_file(self._draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
             return self._filled(file, lines)
         except BaseException:

@@ -19,7 +19,7 @@ from harvester.store.disk import FILE_MODE, disk_errors, make_folder, sync_folde
 APPLICATION_ID = 0x68727673
 """Marks the file as ours, so that a foreign or emptied file is not taken for a new ledger."""
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 HEADER_MAGIC = b"SQLite format 3\0"
 HEADER_BYTES = 72
@@ -43,13 +43,19 @@ NO_FAULT_OF_THE_DISK = frozenset({0, sqlite3.SQLITE_ERROR})
 SCHEMA = """
 CREATE TABLE boots (boot_id TEXT NOT NULL);
 CREATE TABLE runs (
-    id TEXT PRIMARY KEY, command TEXT NOT NULL, started_s REAL NOT NULL, finished_s REAL, outcome TEXT
+    id TEXT PRIMARY KEY, command TEXT NOT NULL, started_s REAL NOT NULL, finished_s REAL, outcome TEXT,
+    config_sha256 TEXT
 ) WITHOUT ROWID;
 CREATE TABLE harvests (
     id INTEGER PRIMARY KEY, account TEXT NOT NULL, date TEXT NOT NULL, discovery TEXT NOT NULL DEFAULT 'none',
-    listing TEXT, is_mistold INTEGER NOT NULL DEFAULT 0,
+    listing TEXT, privacy TEXT NOT NULL DEFAULT '[]', purge TEXT,
+    is_mistold INTEGER NOT NULL DEFAULT 0, is_export_stale INTEGER NOT NULL DEFAULT 0,
     UNIQUE (account, date)
 );
+CREATE TABLE erasures (
+    id TEXT PRIMARY KEY, subject TEXT NOT NULL UNIQUE,
+    files INTEGER NOT NULL DEFAULT 0, rows INTEGER NOT NULL DEFAULT 0, step TEXT
+) WITHOUT ROWID;
 CREATE TABLE campaigns (
     id INTEGER PRIMARY KEY, account TEXT NOT NULL, key TEXT NOT NULL, parent_key TEXT, sent_at_ms INTEGER,
     split TEXT,
@@ -65,7 +71,7 @@ CREATE TABLE jobs (
     retries INTEGER NOT NULL DEFAULT 0, waited_s REAL NOT NULL DEFAULT 0,
     ending TEXT, code TEXT, reason TEXT, remedy TEXT, verdict TEXT, is_doubted INTEGER NOT NULL DEFAULT 0,
     path TEXT, rows INTEGER, bytes INTEGER, sha256 TEXT, quarantine TEXT NOT NULL DEFAULT '[]',
-    finished_s REAL, changes TEXT, run_id TEXT,
+    started_s REAL, finished_s REAL, changes TEXT, run_id TEXT,
     UNIQUE (harvest_id, campaign_id, action)
 );
 CREATE INDEX jobs_by_run ON jobs (harvest_id, run_id, state, rank, id);
@@ -92,6 +98,11 @@ CREATE TABLE campaign_notes (
     harvest_id INTEGER NOT NULL REFERENCES harvests, campaign_id INTEGER NOT NULL REFERENCES campaigns,
     details TEXT, broken_laws TEXT, counters_code TEXT,
     PRIMARY KEY (harvest_id, campaign_id)
+) WITHOUT ROWID;
+CREATE TABLE publications (
+    target TEXT NOT NULL, path TEXT NOT NULL,
+    sha256 TEXT, etag TEXT, bytes INTEGER NOT NULL, modified_ns INTEGER, uploaded_s REAL NOT NULL,
+    PRIMARY KEY (target, path)
 ) WITHOUT ROWID;
 CREATE TABLE servers (
     account TEXT PRIMARY KEY, longest_page_rows INTEGER NOT NULL DEFAULT 0, longest_page_date TEXT,

@@ -41,6 +41,9 @@ class DateFolder:
         """Yield what is wrong; `is_known` tells whether a job accounts for a path below the output folder."""
         present = {state for state, jobs in self._entries.counts(self._harvest).items() if jobs}
         is_complete = present <= COMPLETE and self._harvest.discovery is not Discovery.PARTIAL
+        if self._entries.is_purged(self._harvest):  # its files are those of later dates, and told there
+            yield from self._strangers(is_known)
+            return
         if not present & OPEN:  # a run that was cut off writes the manifest when it goes on
             yield from self._of_manifest(is_complete=is_complete)
         yield from self._of_success(is_complete=is_complete)

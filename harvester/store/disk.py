@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,9 @@ from harvester.errors import DiskError
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
+SHARED_FOLDER_MODE = 0o2750
+SHARED_FILE_MODE = 0o640
+"""Where a group may read. What is made in such a folder inherits its group from the system, and the modes from us."""
 
 REMEDIES = {
     errno.ENOSPC: "Free some space (or inodes), then run the same command again.",
@@ -45,12 +49,30 @@ def _space(path: Path, error: OSError) -> str:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its parents, each durable in its own parent before anything is put into it."""
+    """Create a folder and its parents, each durable in its own parent before anything is put into it.
+
+    It is for its owner alone; below a shared folder, for the group of that one as well.
+    """
     if path.is_dir():
         return
     make_folder(path.parent)
     path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    if is_shared(path.parent):
+        path.chmod(SHARED_FOLDER_MODE)
     sync_folder(path.parent)
+
+
+def is_shared(folder: Path) -> bool:
+    """Tell whether what is made in a folder is for its group to read; see `store.sharing`."""
+    return stat.S_IMODE(folder.stat().st_mode) == SHARED_FOLDER_MODE
+
+
+def open_file(path: Path, flags: int) -> int:
+    """Open a file without following a link; one that is made is for whom its folder is for."""
+    file = os.open(path, flags | os.O_NOFOLLOW, FILE_MODE)
+    if flags & os.O_CREAT and is_shared(path.parent):
+        os.fchmod(file, SHARED_FILE_MODE)
+    return file
 
 
 def sync_folder(path: Path) -> None:
@@ -75,7 +97,7 @@ def replace_file(path: Path, data: bytes) -> None:
     make_folder(path.parent)
     draft = path.with_name(f".{path.name}.draft")
     draft.unlink(missing_ok=True)
-    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
+    file = open_file(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         write_whole(file, data, 0)
         os.fsync(file)

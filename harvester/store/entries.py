@@ -83,7 +83,12 @@ class Entries:
     def harvests(self) -> list[Harvest]:
         """Return all harvests, newest date first."""
         with self._sound():
-            return self._ledger.harvests()
+            return self._ledger.harvests(is_purged_too=True)
+
+    def is_purged(self, harvest: Harvest) -> bool:
+        """Tell whether a harvest was purged: what is left of it, later dates have as theirs."""
+        row = self._connection.execute("SELECT purge FROM harvests WHERE id = ?", (harvest.id,)).fetchone()
+        return bool(row and row["purge"])
 
     def counts(self, harvest: Harvest) -> dict[JobState, int]:
         """Return how many jobs stand in each state."""

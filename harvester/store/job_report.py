@@ -50,7 +50,8 @@ class JobReport:
     the page before them, so that a move of the set would not show there. `counter_rows` is how many rows there should
     be, if that is known. `due` says why the set was read on this date, and `carried_from` is the ISO date of the
     harvest that read it instead: the pages and their calls are told there. `changes` is what the comparison with the
-    harvest before it found, as `change_book.JobChanges` has it; None while it is not compared.
+    harvest before it found, as `change_book.JobChanges` has it; None while it is not compared. `started_s` is when the
+    reading from its first row began, and `finished_s` when the partition that stands was published, in wall time.
     """
 
     campaign_key: str
@@ -83,6 +84,8 @@ class JobReport:
     is_doubted: bool
     due: str | None
     carried_from: str | None
+    started_s: float | None
+    finished_s: float | None
     changes: Mapping[str, object] | None
 
     @property
@@ -97,7 +100,7 @@ REPORTED_AS_STORED = (
     *("action", "calls", "rows", "bytes", "sha256", "path", "ending"),
     *("code", "reason", "remedy", "attempts", "not_before_s"),
     *("pages", "duplicates", "unjoined_pages", "retries", "waited_s", "verdict", "counter_rows"),
-    *("due", "carried_from"),
+    *("due", "carried_from", "started_s", "finished_s"),
 )
 
 

@@ -1,7 +1,7 @@
 """What survives a crash: harvests, jobs and pages.
 
 Every method is one transaction; a job moves only along `model.TRANSITIONS`. Moments (`not_before_s`) are on the clock
-of `Clock.now_s`; `finished_s` is wall time, for people.
+of `Clock.now_s`; `started_s` and `finished_s` are wall time, for people.
 """
 
 import datetime as dt
@@ -63,15 +63,16 @@ class Ledger:
         self.database = database
         self._connection = database.durable
         self.run_id = run_id
-        self._live_runs = live_runs
+        self.live_runs = live_runs
 
     # --- runs and harvests ------------------------------------------------------------------------------------------
 
-    def begin_run(self, wall_s: float, command: Command = Command.RUN) -> None:
-        """Write down that this run exists, and what it is for."""
+    def begin_run(self, wall_s: float, command: Command = Command.RUN, config_sha256: str | None = None) -> None:
+        """Write down that this run exists, what it is for, and by which settings (`cli.fingerprint`)."""
         with self._writing() as connection:
             connection.execute(
-                "INSERT INTO runs (id, command, started_s) VALUES (?, ?, ?)", (self.run_id, command, wall_s)
+                "INSERT INTO runs (id, command, started_s, config_sha256) VALUES (?, ?, ?, ?)",
+                (self.run_id, command, wall_s, config_sha256),
             )
 
     def end_run(self, wall_s: float, outcome: str) -> None:
@@ -99,9 +100,11 @@ class Ledger:
             ).fetchone()
         return _harvest_of(row)
 
-    def harvests(self) -> list[Harvest]:
-        """Return all harvests, newest date first."""
-        rows = self._connection.execute("SELECT * FROM harvests ORDER BY date DESC, account").fetchall()
+    def harvests(self, *, is_purged_too: bool = False) -> list[Harvest]:
+        """Return all harvests, newest date first; purged ones, of which a few jobs may be left, on demand."""
+        rows = self._connection.execute(
+            "SELECT * FROM harvests WHERE ? OR purge IS NULL ORDER BY date DESC, account", (is_purged_too,)
+        ).fetchall()
         return [_harvest_of(row) for row in rows]
 
     # --- planning ---------------------------------------------------------------------------------------------------
@@ -197,8 +200,11 @@ class Ledger:
 
     # --- the life of a job ------------------------------------------------------------------------------------------
 
-    def claim(self, harvest: Harvest, limit: int, now_s: float) -> list[ClaimedJob]:
-        """Move up to `limit` due jobs to running, in the order of the plan, and return them."""
+    def claim(self, harvest: Harvest, limit: int, now_s: float, wall_s: float | None = None) -> list[ClaimedJob]:
+        """Move up to `limit` due jobs to running, in the order of the plan, and return them.
+
+        `wall_s`, the present, is kept as `started_s` of those that begin with their first row.
+        """
         with self._writing() as connection:
             rows = connection.execute(
                 "SELECT jobs.id, action, attempts, ending, key, parent_key, sent_at_ms, due, is_doubted,"
@@ -210,7 +216,10 @@ class Ledger:
                 f" AND {NOT_IN_THE_WAY} ORDER BY rank, jobs.id LIMIT ?",
                 (harvest.id, self.run_id, now_s, self._live(), limit),
             ).fetchall()
-            connection.executemany("UPDATE jobs SET state = 'running' WHERE id = ?", ((row["id"],) for row in rows))
+            connection.executemany(
+                "UPDATE jobs SET state = 'running', started_s = coalesce(started_s, ?) WHERE id = ?",
+                ((wall_s, row["id"]) for row in rows),
+            )
             note_counters(connection, (row["id"] for row in rows))
             return [self._claimed(harvest, row) for row in rows]
 
@@ -335,7 +344,7 @@ class Ledger:
 
     def _live(self) -> str:
         """Return the runs at work now as the JSON list that `NOT_LIVE` takes."""
-        return _json(sorted(self._live_runs()))
+        return _json(sorted(self.live_runs()))
 
     def _claimed(self, harvest: Harvest, row: sqlite3.Row) -> ClaimedJob:
         page = self._connection.execute(

@@ -23,7 +23,7 @@ from harvester.flaws import Flaw, FlawKind
 from harvester.listing import CampaignType, Listing, SentCampaign
 from harvester.model import Discovery, Harvest
 from harvester.store.database import Database
-from harvester.store.disk import FILE_MODE, disk_errors, make_folder, sync_folder
+from harvester.store.disk import disk_errors, make_folder, open_file, sync_folder
 
 FOLDER = "campaigns"
 NAME = "campaigns.jsonl"
@@ -180,7 +180,7 @@ def _written(path: Path, lines: Iterable[bytes]) -> tuple[int, int, str]:
 @contextmanager
 def _open_new(path: Path) -> Iterator[Any]:
     path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE), "wb") as file:  # noqa: PTH123  a path cannot be opened with a mode
+    with open(open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:  # noqa: PTH123  a path cannot be opened with a mode
         yield file
 
 

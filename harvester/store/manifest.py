@@ -1,7 +1,8 @@
 """What a harvest date holds, for those who load it: one manifest, and `_SUCCESS` when all of it is there.
 
-The manifest is written last and replaced as a whole, so a reader always sees a true one. It is streamed, a job or a
-campaign a line, and so readable by `jq` and flat in memory however many there are.
+The manifest is written when a run begins to work on a date, and last of all when it ends; each time it is replaced as a
+whole, so a reader always sees a true one. It is streamed, a job or a campaign a line, and so readable by `jq` and flat
+in memory however many there are. What stands in it says `manifest_schema`.
 
 A manifest describes the whole snapshot of its date: a set that was not read on it is carried, and its entry names the
 partition of the date on which it was. So a reader of one manifest finds every set, and needs no other.
@@ -14,7 +15,7 @@ account was listed.
 import datetime as dt
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
 
@@ -25,27 +26,49 @@ from harvester.model import Action, Campaign, Discovery, Harvest, Job, JobState
 from harvester.store.campaign_report import CampaignReport, campaign_reports
 from harvester.store.database import Database
 from harvester.store.date_totals import date_totals
-from harvester.store.disk import FILE_MODE, disk_errors, make_folder, sync_folder
+from harvester.store.disk import disk_errors, make_folder, open_file, sync_folder
 from harvester.store.job_report import JobReport
 from harvester.store.ledger import Ledger
 from harvester.store.listing_files import listing_of
+from harvester.store.manifest_schema import MANIFEST_VERSION, DateState
 from harvester.store.partitions import Compression, Partitions
-
-MANIFEST_VERSION = 3
+from harvester.store.privacy_notes import privacy_rules
+from harvester.store.runs import run_record, runs_on
 
 COMPLETE = frozenset({JobState.DONE, JobState.CARRIED, JobState.SKIPPED})
 """States of jobs that hold all that the server had to give."""
 
-SIGNATURE = ("written_at", "run_id", "command", "harvester_version")
-"""What says who wrote a manifest and when, not what it holds."""
+SIGNATURE = frozenset(
+    {"run_id", "command", "started_at", "finished_at", "written_at", "harvester_version", "config_sha256"}
+)
+"""What says who wrote a manifest, how and when, not what it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What a manifest says of itself.
+
+    Attributes:
+        harvest: the account and date.
+        state: how far it has come.
+        run_id: the run that is at work on it, or that wrote the manifest at its end.
+        written_at: the present, ISO 8601, UTC.
+    """
+
+    harvest: Harvest
+    state: DateState
+    run_id: str
+    written_at: str
 
 
 def write_manifest(output: Path, ledger: Ledger, harvest: Harvest, written_at: str) -> Path:
     """Describe a harvest as the ledger knows it, and set or remove `_SUCCESS`.
 
+    Where another run is at work on the date the manifest names that one, as it is not the last word.
+
     Args:
         output: the output folder.
-        ledger: what is true.
+        ledger: what is true; of the run that writes.
         harvest: the account and date, as it stands now.
         written_at: the present, ISO 8601, UTC.
 
@@ -54,14 +77,19 @@ def write_manifest(output: Path, ledger: Ledger, harvest: Harvest, written_at: s
     """
     counts = ledger.counts(harvest)
     ended = sum(counts[state] for state in COMPLETE)
-    is_complete = harvest.discovery is not Discovery.PARTIAL and ended == sum(counts.values())
-    return _write(output, ledger, harvest, written_at, is_complete=is_complete)
+    if harvest.discovery is not Discovery.PARTIAL and ended == sum(counts.values()):
+        return _write(output, ledger, Heading(harvest, DateState.COMPLETE, ledger.run_id, written_at))
+    if others := runs_on(ledger.database, harvest, ledger.live_runs(), is_open_only=True):
+        return _write(output, ledger, Heading(harvest, DateState.RUNNING, others[0], written_at))
+    return _write(output, ledger, Heading(harvest, DateState.PARTIAL, ledger.run_id, written_at))
 
 
-def withdraw(output: Path, ledger: Ledger, harvest: Harvest, written_at: str) -> None:
-    """Take back the word that every job of a date is done, before work on it begins again; arguments as above."""
-    if (_folder(output, harvest) / "_SUCCESS").exists():
-        _write(output, ledger, harvest, written_at, is_complete=False)
+def mark_running(output: Path, ledger: Ledger, harvest: Harvest, written_at: str) -> None:
+    """Say that a run is at work on a date, and take back that it is complete, before its files change.
+
+    A run that is killed leaves this manifest behind: then its `run_id` is that of no run at work. Arguments as above.
+    """
+    _write(output, ledger, Heading(harvest, DateState.RUNNING, ledger.run_id, written_at))
 
 
 def mistold(database: Database, account: str) -> list[Harvest]:
@@ -79,24 +107,24 @@ def told_truly(database: Database, harvest: Harvest, *, is_true: bool = True) ->
         connection.execute("UPDATE harvests SET is_mistold = ? WHERE id = ?", (not is_true, harvest.id))
 
 
-def _write(output: Path, ledger: Ledger, harvest: Harvest, written_at: str, *, is_complete: bool) -> Path:
-    folder = _folder(output, harvest)
+def _write(output: Path, ledger: Ledger, heading: Heading) -> Path:
+    folder = _folder(output, heading.harvest)
     target, success = folder / "_manifest.json", folder / "_SUCCESS"
     with disk_errors(target):
         make_folder(folder)
-        if not is_complete:
+        if heading.state is not DateState.COMPLETE:
             success.unlink(missing_ok=True)
         draft = folder / "._manifest.json.draft"
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, FILE_MODE), "wb") as file:  # noqa: PTH123 - a path cannot be opened with a mode
-            file.writelines(_lines(ledger, harvest, is_complete=is_complete, written_at=written_at))
+        with open(open_file(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:  # noqa: PTH123 - a path cannot be opened with a mode
+            file.writelines(_lines(ledger, heading))
             file.flush()
             os.fsync(file.fileno())
-        if _tells_the_same(draft, target):
+        if heading.state is not DateState.RUNNING and _tells_the_same(draft, target):
             draft.unlink()
         else:
             draft.rename(target)
-        if is_complete:
-            success.touch(mode=FILE_MODE)
+        if heading.state is DateState.COMPLETE:
+            os.close(open_file(success, os.O_WRONLY | os.O_CREAT))
         sync_folder(folder)
     return target
 
@@ -123,33 +151,44 @@ def _substance(head: bytes) -> object:
     return {key: value for key, value in told.items() if key not in SIGNATURE}
 
 
-def _lines(ledger: Ledger, harvest: Harvest, *, is_complete: bool, written_at: str) -> Iterator[bytes]:
-    totals, listing = date_totals(ledger.database, harvest), listing_of(ledger.database, harvest)
+def _lines(ledger: Ledger, heading: Heading) -> Iterator[bytes]:
+    database, harvest = ledger.database, heading.harvest
+    listing = listing_of(database, harvest)
     head = {
         "manifest_version": MANIFEST_VERSION,
         "account": harvest.account,
         "date": harvest.date.isoformat(),
-        "state": "complete" if is_complete else "partial",
+        "state": heading.state,
         "discovery": harvest.discovery,
-        "written_at": written_at,
-        "harvester_version": __version__,
-        "run_id": ledger.run_id,
-        "command": _command(ledger),
+        **_signature(database, heading),
         "listing": asdict(listing) if listing else None,
+        "privacy": privacy_rules(database, harvest),
         "jobs_by_state": {state.value: number for state, number in ledger.counts(harvest).items()},
-        **asdict(totals),
+        **asdict(date_totals(database, harvest)),
     }
     yield orjson.dumps(head)[:-1] + b',\n"jobs": [\n'
     yield from _listed(_job(harvest, job) for job in ledger.jobs(harvest))
     yield b'\n],\n"campaigns": [\n'
-    yield from _listed(map(_campaign, campaign_reports(ledger.database, harvest)))
+    yield from _listed(map(_campaign, campaign_reports(database, harvest)))
     yield b"\n]}\n"
 
 
-def _command(ledger: Ledger) -> str | None:
-    """Return what the run that writes is for; None where it is no run, such as a repair."""
-    row = ledger.database.durable.execute("SELECT command FROM runs WHERE id = ?", (ledger.run_id,)).fetchone()
-    return row["command"] if row else None
+def _signature(database: Database, heading: Heading) -> dict[str, str | None]:
+    run = run_record(database, heading.run_id)
+    is_over = run.started_s is not None and heading.state is not DateState.RUNNING
+    return {
+        "run_id": heading.run_id,
+        "command": run.command,
+        "started_at": _iso(run.started_s),
+        "finished_at": heading.written_at if is_over else None,
+        "written_at": heading.written_at,
+        "harvester_version": __version__,
+        "config_sha256": run.config_sha256,
+    }
+
+
+def _iso(wall_s: float | None) -> str | None:
+    return None if wall_s is None else dt.datetime.fromtimestamp(wall_s, dt.UTC).isoformat(timespec="seconds")
 
 
 def _listed(entries: Iterable[dict[str, object]]) -> Iterator[bytes]:
@@ -184,6 +223,8 @@ def _job(harvest: Harvest, job: JobReport) -> dict[str, object]:
         "verdict": job.verdict,
         "code": job.code,
         "reason": job.reason,
+        "started_at": _iso(job.started_s) if is_published else None,
+        "finished_at": _iso(job.finished_s) if is_published else None,
     }
 
 

@@ -65,10 +65,28 @@ def start_anew(connection: sqlite3.Connection, jobs: Chosen, cause: Cause) -> in
         How many jobs that were.
     """
     connection.execute(f"DELETE FROM pages WHERE job_id IN (SELECT id FROM jobs WHERE {jobs.where})", jobs.values)
-    changes = f"{WAITING}, ending = NULL, verdict = NULL, changes = NULL, {ALSO[cause]}"
+    changes = f"{WAITING}, started_s = NULL, ending = NULL, verdict = NULL, changes = NULL, {ALSO[cause]}"
     return connection.execute(f"UPDATE jobs SET {changes} WHERE {jobs.where}", jobs.values).rowcount
 
 
 def go_on(connection: sqlite3.Connection, jobs: Chosen) -> None:
     """Send jobs back with their pages, to be carried on after the last of them; in a transaction."""
     connection.execute(f"UPDATE jobs SET {WAITING} WHERE {jobs.where}", jobs.values)
+
+
+def begin_again(connection: sqlite3.Connection, condition: str, *values: object) -> int:
+    """Forget the pages of unfinished jobs, in a transaction; their parts are emptied as they are taken up again.
+
+    Args:
+        connection: in a transaction.
+        condition: in SQL on the table `jobs`.
+        values: of its marks.
+
+    Returns:
+        How many jobs that were.
+    """
+    chosen = connection.execute(f"SELECT id FROM jobs WHERE {condition}", values).fetchall()
+    for row in chosen:
+        connection.execute("DELETE FROM pages WHERE job_id = ?", (row["id"],))
+        connection.execute("UPDATE jobs SET ending = NULL, started_s = NULL WHERE id = ?", (row["id"],))
+    return len(chosen)

@@ -15,6 +15,7 @@ from harvester.listing import CampaignType, SentCampaign, Split
 from harvester.model import Row
 from harvester.zoho.campaigns import MILLISECONDS_MAX, milliseconds
 from harvester.zoho.envelopes import read_document
+from harvester.zoho.privacy import KEEP_ALL, Privacy
 
 COLUMNS: Mapping[str, str] = {
     "account": "the account's name in the configuration",
@@ -60,11 +61,13 @@ class ListingContext:
         account: the account's name in the configuration.
         listed_at: when the page came, ISO 8601 in UTC, ending in "Z".
         run_id: the run that asked.
+        privacy: what is kept of the addresses of senders.
     """
 
     account: str
     listed_at: str
     run_id: str
+    privacy: Privacy = KEEP_ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ def completed(records: Iterable[bytes], survey: Survey, offset_ms: int | None) -
 
 
 def _record(campaign: SentCampaign, context: ListingContext) -> dict[str, Any]:
-    row = campaign.row
+    row = context.privacy.listed(campaign.row)
     known = {
         "account": context.account,
         "campaign_key": campaign.key,
@@ -141,7 +144,7 @@ def _record(campaign: SentCampaign, context: ListingContext) -> dict[str, Any]:
         "created_at": _moment(milliseconds(row.get("created_time_gmt"))),
         "listed_at": context.listed_at,
         "run_id": context.run_id,
-        "raw": row,
+        "raw": row if context.privacy.has_raw else {},
         **{column: _text(row, name) for column, name in _NAMES.items()},
     }
     return {column: known.get(column) for column in COLUMNS}

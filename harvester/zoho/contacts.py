@@ -13,7 +13,7 @@ import orjson
 
 from harvester.model import Action, Row
 
-_NAMES: Mapping[str, tuple[str, ...]] = {
+SOURCES: Mapping[str, tuple[str, ...]] = {
     # Seen live, then documented for JSON, then the XML names. The first that holds something wins.
     "contact_id": ("contactid",),
     "email": ("contactemailaddress", "contact_email"),
@@ -33,7 +33,11 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     # Only the XML names of these two are known; their JSON names are guesses in the same manner.
     "bounced_date": ("bouncedDate", "bounceddate"),
     "opted_out_date": ("optOutTime", "optouttime"),
+    # Where a row from XML has its timeline: a list of objects with a `time` each; see `xml_document`.
+    "event_times": ("reports",),
 }
+"""The columns that are filled from a row, each with the row's keys that may fill it."""
+
 COLUMNS: tuple[str, ...] = (
     *("account", "campaign_key", "parent_campaign_key", "action"),
     *("contact_id", "email", "first_name", "last_name", "company", "phone", "timezone", "contact_status"),
@@ -50,8 +54,8 @@ _NULL = "null"
 _EMPTY = frozenset({"", _NULL})
 """What the server writes for "nothing"; null in the columns, untouched in `raw`."""
 
-_TIMELINE = "reports"
-"""Where a row from XML has its timeline: a list of objects with a `time` each; see `xml_document`."""
+_TIMELINE = "event_times"
+"""The one column that is no text of the row."""
 
 _EVENT_TIME = re.compile(r"([A-Z][a-z]{2}) ([0-9]{1,2}), ([0-9]{4}) ([0-9]{1,2}):([0-9]{2}) (AM|PM)")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -77,6 +81,7 @@ class RecordContext:
         harvested_at: when the page came, ISO 8601 in UTC, ending in "Z".
         run_id: the run that asked.
         sent_time_offset_ms: by how much this account's `sent_time` is ahead of UTC; None where nobody knows.
+        has_raw: whether rows are kept beside their columns; if not, they come as `contents`.
     """
 
     account: str
@@ -86,15 +91,16 @@ class RecordContext:
     harvested_at: str
     run_id: str
     sent_time_offset_ms: int | None = None
+    has_raw: bool = True
 
 
 def record(row: Row, position: int, context: RecordContext) -> dict[str, Any]:
     """Return the record of one row; `position` counts the rows of the job's set from 1.
 
     Text columns hold text or null, `sent_time_ms` and `click_count` whole numbers or null, `event_times` a list of
-    texts or null, `raw` the row itself.
+    texts or null, `raw` the row itself, or null where it is not kept.
     """
-    return _filled(_template(context), row, position, context.sent_time_offset_ms)
+    return _filled(_template(context), row, position, context)
 
 
 def lines(rows: Sequence[Row], positions: Sequence[int], context: RecordContext) -> bytes:
@@ -108,10 +114,17 @@ def lines(rows: Sequence[Row], positions: Sequence[int], context: RecordContext)
         positions: the 1-based place of each of them in the job's set; rows that were left out leave gaps.
         context: what the rows share.
     """
-    template, offset_ms = _template(context), context.sent_time_offset_ms
+    template = _template(context)
     return b"".join(
-        [_line(_filled(template, row, position, offset_ms)) for row, position in zip(rows, positions, strict=True)]
+        [line_of(_filled(template, row, position, context)) for row, position in zip(rows, positions, strict=True)]
     )
+
+
+def contents(row: Row) -> dict[str, Any]:
+    """Return the columns that are filled from a row, in order; null where it does not say."""
+    filled: dict[str, Any] = dict.fromkeys(SOURCES)
+    _fill(filled, row)
+    return filled
 
 
 def contact_identity(row: Row) -> str:
@@ -124,23 +137,30 @@ def contact_identity(row: Row) -> str:
     contact_id = row.get("contactid")
     if type(contact_id) is not str:  # nearly always one; this runs for every row
         contact_id = _text(contact_id)
-    if contact_id is None or contact_id.strip() in _NOBODY:
-        contact_id = None
-    for name in _NAMES["email"]:
+    for name in SOURCES["email"]:
         address = row.get(name)
-        if address and address != _NULL and (text := _text(address)):
-            known = text.strip().lower()
-            # Beside an id 64 bits tell two addresses apart; alone they must tell millions.
-            return f"{contact_id}:{hash(known)}" if contact_id else f"mail:{_digest(known)}"
-    return f"{contact_id}:" if contact_id else ""
+        if type(address) is not str:
+            address = _text(address)
+        if address and address != _NULL:
+            return _identity(contact_id, address)
+    return _identity(contact_id, None)
 
 
 def identity_of_record(record: Mapping[str, Any]) -> str:
-    """Return the identity of the contact of a record that was written, the same as `contact_identity` of its row.
+    """Return the identity of the contact of a record, or of a row's `contents`: the same as that of its row.
 
-    The record must have been read without loss, as the standard library does: orjson rounds integers beyond 64 bits.
+    So it needs no `raw`; where a pseudonym stands in the place of the address, contacts are told apart by that.
     """
-    return contact_identity(record["raw"])
+    return _identity(record["contact_id"], record["email"])
+
+
+def _identity(contact_id: str | None, address: str | None) -> str:
+    is_named = contact_id is not None and contact_id.strip() not in _NOBODY
+    if address is None:
+        return f"{contact_id}:" if is_named else ""
+    known = address.strip().lower()
+    # Beside an id 64 bits tell two addresses apart; alone they must tell millions.
+    return f"{contact_id}:{hash(known)}" if is_named else f"mail:{_digest(known)}"
 
 
 def _digest(text: str) -> str:
@@ -159,8 +179,20 @@ def _template(context: RecordContext) -> dict[str, Any]:
     return {column: known.get(column) for column in COLUMNS}
 
 
-def _filled(template: dict[str, Any], row: Row, position: int, offset_ms: int | None) -> dict[str, Any]:
+def _filled(template: dict[str, Any], row: Row, position: int, context: RecordContext) -> dict[str, Any]:
     filled = template.copy()
+    if context.has_raw:
+        _fill(filled, row)
+        filled["raw"] = row
+    else:
+        filled.update(row)
+    if filled["sent_time_ms"] is not None:
+        filled["sent_at"] = _sent_at(filled["sent_time_ms"], context.sent_time_offset_ms)
+    filled["position"] = position
+    return filled
+
+
+def _fill(filled: dict[str, Any], row: Row) -> None:
     for column, name in _columns_of(tuple(row)):
         value = row[name]
         if type(value) is not str:
@@ -170,18 +202,17 @@ def _filled(template: dict[str, Any], row: Row, position: int, offset_ms: int | 
     if filled["click_count"] is not None:
         filled["click_count"] = _integer(filled["click_count"])
     if filled["sent_time_ms"] is not None:
-        filled["sent_time_ms"], filled["sent_at"] = _sent(filled["sent_time_ms"], offset_ms)
-    if _TIMELINE in row:
-        filled["event_times"] = _event_times(row[_TIMELINE])
-    filled["position"] = position
-    filled["raw"] = row
-    return filled
+        filled["sent_time_ms"] = _integer(filled["sent_time_ms"])
+    for name in SOURCES[_TIMELINE]:
+        if name in row:
+            filled[_TIMELINE] = _event_times(row[name])
 
 
 @lru_cache(maxsize=_KEY_SETS_MAX)
 def _columns_of(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """Return (column, name) for the names that matter, the weaker first, so that the stronger overwrite them."""
-    return tuple((column, name) for column, known in _NAMES.items() for name in reversed(known) if name in names)
+    texts = ((column, known) for column, known in SOURCES.items() if column != _TIMELINE)
+    return tuple((column, name) for column, known in texts for name in reversed(known) if name in names)
 
 
 def _text(value: Any) -> str | None:
@@ -200,16 +231,15 @@ def _integer(text: str) -> int | None:
 
 
 @lru_cache(maxsize=_MOMENTS_MAX)
-def _sent(text: str, offset_ms: int | None) -> tuple[int | None, str | None]:
-    """Return `sent_time` as a number and, where the account's offset is known, as a moment in UTC.
+def _sent_at(sent_time_ms: int, offset_ms: int | None) -> str | None:
+    """Return `sent_time` as a moment in UTC where the account's offset is known.
 
     Source: in every live pair `sent_time` is 8 h ahead of `sent_time_gmt`, so it is never taken for UTC itself.
     """
-    sent_time_ms = _integer(text)
-    if sent_time_ms is None or offset_ms is None or not 0 <= sent_time_ms - offset_ms <= _INTEGER_MAX:
-        return sent_time_ms, None
+    if offset_ms is None or not 0 <= sent_time_ms - offset_ms <= _INTEGER_MAX:
+        return None
     moment = dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(milliseconds=sent_time_ms - offset_ms)
-    return sent_time_ms, f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 def _event_times(reports: Any) -> list[str] | None:
@@ -242,7 +272,8 @@ def _local_time(text: str) -> str:
     return moment.isoformat(timespec="minutes")
 
 
-def _line(filled: dict[str, Any]) -> bytes:
+def line_of(filled: Mapping[str, Any]) -> bytes:
+    r"""Return a record as a line, with its "\n"; see `lines`."""
     try:
         return orjson.dumps(filled, option=orjson.OPT_APPEND_NEWLINE)
     except orjson.JSONEncodeError:

@@ -72,7 +72,7 @@ async def test_P2_success_is_taken_back_while_a_date_is_worked_on(rehearse: Rehe
     await program.kill()
 
     assert not (rehearsal.date_folder / "_SUCCESS").exists()
-    assert rehearsal.manifest()["state"] == "partial"
+    assert rehearsal.manifest()["state"] == "running"
 
 
 async def test_P_10_closed_standard_streams_do_not_end_a_harvest(rehearse: Rehearse) -> None:

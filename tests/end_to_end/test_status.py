@@ -5,7 +5,7 @@ import signal
 import sqlite3
 from contextlib import closing
 
-from end_to_end.rehearsal import BAD_KEY, CONCURRENCY, DATE, TIMEOUT_S, Rehearsal, Rehearse, assert_is_truth
+from end_to_end.rehearsal import BAD_KEY, CONCURRENCY, DATE, TIMEOUT_S, Ended, Rehearsal, Rehearse, assert_is_truth
 
 from harvester.simulator.options import NetworkOptions, Options, WorldOptions
 from harvester.simulator.world import ACTIONS
@@ -62,6 +62,33 @@ async def test_status_beside_a_run_only_reads(rehearse: Rehearse) -> None:
     assert calls_meanwhile <= CONCURRENCY, "only calls of the run were under way"
     assert (await program.ended()).code == 0
     assert_is_truth(rehearsal)
+
+
+async def test_P3_running_can_be_told_from_killed(rehearse: Rehearse) -> None:
+    """The manifest names the run from its begin; `status` names it while it lives, and not once it was killed."""
+    rehearsal = await rehearse(small(latency_s=0.2), harvest={"call_timeout_s": TIMEOUT_S})
+    program = await rehearsal.start_run()
+    await program.event("job.done")
+    rehearsal.hold_still(program)
+
+    manifest, beside = rehearsal.manifest(), json.loads((await status(rehearsal)).stdout)["harvests"][0]
+    await program.kill()
+    left, after = rehearsal.manifest(), json.loads((await status(rehearsal)).stdout)["harvests"][0]
+    ended = await rehearsal.run()
+    whole = rehearsal.manifest()
+
+    assert (manifest["state"], manifest["finished_at"]) == ("running", None)
+    assert beside["runs_at_work"] == [manifest["run_id"]]
+    assert (left, after["runs_at_work"]) == (manifest, [])
+    assert (ended.code, whole["state"]) == (0, "complete")
+    assert whole["run_id"] != manifest["run_id"]
+    assert whole["config_sha256"] == manifest["config_sha256"] is not None
+    assert whole["started_at"] <= whole["finished_at"]
+    assert all(job["started_at"] <= job["finished_at"] for job in whole["jobs"])
+
+
+async def status(rehearsal: Rehearsal) -> Ended:
+    return await (await rehearsal.start("status", "--json")).ended()
 
 
 async def test_status_after_a_run_agrees_with_ledger_manifest_and_summary(rehearse: Rehearse) -> None:

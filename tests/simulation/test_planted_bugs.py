@@ -221,7 +221,7 @@ def test_a_part_that_is_not_cut_back_is_found(monkeypatch: pytest.MonkeyPatch) -
     cut = Partitions.cut
 
     def cut_nothing(self: Partitions, job: Job, size_bytes: int, sha256: bytes) -> bool:
-        path = self._part_path(job)
+        path = self.part_path(job)
         tail = path.read_bytes()[size_bytes:] if path.exists() else b""
         is_whole = cut(self, job, size_bytes, sha256)
         part = self._open[job.id]

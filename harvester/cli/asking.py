@@ -1,0 +1,87 @@
+"""A statement put to the harvested files, and its rows written out; behind `harvester query`, and needs DuckDB."""
+
+import sys
+from contextlib import AbstractContextManager, chdir, closing, nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from harvester.cli.holding import SHAPES, holdings_of, manifests_of
+from harvester.cli.status import opened
+from harvester.cli.workshop import LEDGER_FILE
+from harvester.report.quiet import quiet
+from harvester.report.results import ROWS_DRAWN, Form, Heading, hidden_rows, write_csv, write_json, write_table
+from harvester.settings import Settings
+from harvester.store.ledger import new_run_id
+from harvester.store.run_list import all_runs
+from harvester.store.scratch import scratch_folder
+from harvester.warehouse.holdings import Holdings, paths_of
+from harvester.warehouse.query import Answer, Warehouse
+from harvester.warehouse.views import Shelves, shelves_of
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How rows are written.
+
+    Attributes:
+        form: as what.
+        rows_max: of a table; None for as many as fit where it is shown.
+    """
+
+    form: Form
+    rows_max: int | None = None
+
+
+def ask(settings: Settings, statement: str, output: Output) -> None:
+    """Put a statement to the views, and write what it finds to standard output.
+
+    Raises:
+        ConfigError: the statement is none.
+        VerificationError: a manifest, or a file that it names, cannot be read.
+    """
+    shelves = _shelves(holdings_of(manifests_of(settings.output)))
+    runs = _runs(settings)
+    with (
+        scratch_folder(settings.state.absolute(), new_run_id()) as scratch,
+        _folder(settings.output),
+        closing(Warehouse(shelves, runs, scratch)) as warehouse,
+    ):
+        _write(warehouse, warehouse.ask(statement), output)
+
+
+def _shelves(holdings: Holdings) -> Shelves:
+    paths = {
+        "recipients": list(paths_of(holdings.readings)),
+        "current": holdings.current,
+        "changes": holdings.changes,
+        "listings": holdings.listings,
+    }
+    return shelves_of(paths, SHAPES)
+
+
+def _runs(settings: Settings) -> list[dict[str, str | None]]:
+    if not (settings.state / LEDGER_FILE).exists():  # the files may have come here without their ledger
+        return []
+    with opened(settings) as database:
+        return all_runs(database)
+
+
+def _folder(output: Path) -> AbstractContextManager[None]:
+    return chdir(output) if output.is_dir() else nullcontext()
+
+
+def _write(warehouse: Warehouse, answer: Answer, output: Output) -> None:
+    out, heading = quiet(sys.stdout), Heading(answer.columns, answer.is_number)
+    match output.form:
+        case Form.CSV:
+            write_csv(out, heading, warehouse.texts())
+        case Form.JSON:
+            write_json(out, heading, warehouse.json_texts())
+        case Form.TABLE:
+            bound = ROWS_DRAWN if out.isatty() else answer.rows
+            most = bound if output.rows_max is None else output.rows_max
+            write_table(out, heading, islice(warehouse.texts(), most))
+            if answer.rows > most:
+                quiet(sys.stderr).write(f"{hidden_rows(answer.rows - most)}\n")
+    out.flush()

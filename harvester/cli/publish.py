@@ -1,0 +1,144 @@
+"""`harvester publish`: bring finished dates to the object store; no call is made to Zoho."""
+
+import asyncio
+import datetime as dt
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from harvester.cli.account import first_trouble
+from harvester.cli.choosing import chosen_harvests
+from harvester.cli.destination import Work, open_courier
+from harvester.cli.flags import ACCOUNT_FLAG, CONFIG_FLAG, DATE
+from harvester.cli.resuming import SIGNAL_BASE, SIGNALS
+from harvester.cli.status import opened
+from harvester.cli.workshop import this_machine
+from harvester.clock import SystemClock
+from harvester.config import load
+from harvester.engine.stop import Stop
+from harvester.errors import HarvestError, StoppedError
+from harvester.events import Emit
+from harvester.model import Harvest
+from harvester.report.progress import publishing_progress
+from harvester.report.publishing import DateLine, PublishReport, sentences, to_json, write
+from harvester.report.quiet import quiet
+from harvester.settings import Settings
+from harvester.store.database import Database
+from harvester.store.ledger import Ledger
+
+
+@click.command(name="publish")
+@CONFIG_FLAG
+@ACCOUNT_FLAG
+@click.option("--as-of", type=DATE, metavar="DATE", help="The harvest date; default: the newest of each account.")
+@click.option("--all", "is_all", is_flag=True, help="All dates, the oldest first.")
+@click.option("--json", "is_json", is_flag=True, help="JSON on standard output.")
+def command(
+    config_path: Path, accounts: tuple[str, ...], as_of: dt.datetime | None, *, is_all: bool, is_json: bool
+) -> int:
+    """Upload what the object store does not have of the harvested dates: files first, the manifest last.
+
+    What is there already is left as it is, and the same command goes on wherever it was stopped or killed. Dates that
+    were published before and have changed since are published again with the chosen ones.
+    """
+    if is_all and as_of is not None:
+        raise click.UsageError("--all and --as-of exclude each other.")
+    clock = SystemClock()
+    began_s = clock.now_s()
+    settings = load(config_path)
+    open_courier(settings)
+    with opened(settings) as database, publishing_progress(sys.stderr, clock.wall_s) as emit:
+        known = Ledger(database, "").harvests()
+        chosen = chosen_harvests(known, accounts, as_of.date() if as_of else None, is_all=is_all)
+        publishing = Publishing(settings, database, emit)
+        asyncio.run(publishing.publish(chosen, known))
+    report = publishing.report(clock.now_s() - began_s)
+    if is_json:
+        quiet(sys.stdout).write(to_json(report).decode())
+    else:
+        write(sys.stdout, report)
+    quiet(sys.stderr).writelines(f"{line}\n" for line in sentences(report))
+    return report.exit_code
+
+
+class Publishing:
+    """Publishes the dates of several accounts, one account after the other, until it is asked to stop.
+
+    Args:
+        settings: of everything.
+        database: the open ledger.
+        emit: is told what happens.
+    """
+
+    def __init__(self, settings: Settings, database: Database, emit: Emit) -> None:
+        self._settings = settings
+        self._database = database
+        self._emit = emit
+        self._dates: list[DateLine] = []
+        self._trouble: HarvestError | None = None
+        self._signal: signal.Signals | None = None
+
+    async def publish(self, chosen: Sequence[Harvest], known: Sequence[Harvest]) -> None:
+        """Publish the chosen ones of the known harvests; trouble ends it and is kept for the report."""
+        try:
+            await self._publish(chosen, known)
+        except asyncio.CancelledError:
+            if self._signal is None:
+                raise
+            self._trouble = StoppedError(f"ended at once ({self._signal.name}).", "The same command goes on.")
+        except HarvestError as error:
+            self._trouble = error
+        except BaseExceptionGroup as group:
+            self._trouble = first_trouble(group)
+            if self._trouble is None:
+                raise
+
+    async def _publish(self, chosen: Sequence[Harvest], known: Sequence[Harvest]) -> None:
+        from harvester.cli.publishing import desk_of, publish
+
+        stop = Stop()
+        with this_machine(self._database) as machine, self._listening(stop):
+            for account in sorted({harvest.account for harvest in chosen}):
+                work = Work(self._database, machine.offload_disk, machine.offload, self._emit, stop)
+                desk = desk_of(self._settings, account, work)
+                theirs = [[each for each in harvests if each.account == account] for harvests in (chosen, known)]
+                self._dates += await publish(desk, *theirs)
+
+    def report(self, seconds: float) -> PublishReport:
+        """Return what it came to."""
+        trouble = self._trouble
+        is_left_out = any(line.left_out is not None for line in self._dates)
+        exit_code = trouble.exit_code if trouble else StoppedError.exit_code if is_left_out else 0
+        if self._signal is not None and isinstance(trouble, StoppedError):
+            exit_code = SIGNAL_BASE + self._signal
+        return PublishReport(
+            exit_code=exit_code,
+            url=self._settings.publish.url or "",
+            dates=self._dates,
+            trouble=trouble.message if trouble else None,
+            remedy=(trouble.remedy or None) if trouble else None,
+            seconds=seconds,
+        )
+
+    @contextmanager
+    def _listening(self, stop: Stop) -> Iterator[None]:
+        """First signal: files under way are finished. Second: at once; what is uploaded is found again."""
+        loop, main = asyncio.get_running_loop(), asyncio.current_task()
+
+        def heard(number: signal.Signals) -> None:
+            if self._signal is not None and main is not None:
+                main.cancel()
+            self._signal = number
+            stop.ask(number.name)
+
+        for number in SIGNALS:
+            loop.add_signal_handler(number, heard, number)
+        try:
+            yield
+        finally:
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)

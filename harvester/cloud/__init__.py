@@ -1,0 +1,1 @@
+"""Object storage: the only room that knows it."""

@@ -1,0 +1,75 @@
+"""A command killed before each change that it makes to the disk, and then given again; a program of its own.
+
+`python dying.py FOLDER HOME COMMAND [FLAG ...]` prints for each step at which the command was killed a line of JSON:
+what lay below HOME afterwards, and what after the same command was given again.
+
+The changes are those that Python announces (`sys.addaudithook`): opening to write, renaming, removing, making folders.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import harvester.cli.asking  # what the commands import, ahead of the first fork
+import harvester.cli.compact
+import harvester.cli.export
+import harvester.cli.typed_files
+import harvester.warehouse.parquet  # noqa: F401
+from harvester.cli.main import main
+
+CHANGES = frozenset({"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link"})
+KILLED = 99
+STEPS_MAX = 200
+
+
+def die_at(step: int, folder: str) -> None:
+    """End this process without a word before its change number `step` below a folder."""
+    left = step
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal left
+        is_write = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        if (event in CHANGES or is_write) and str(arguments[0]).startswith(folder):
+            left -= 1
+            if not left:
+                os._exit(KILLED)
+
+    sys.addaudithook(watch)
+
+
+def run(arguments: list[str], folder: str, step: int = 0) -> int:
+    """Return the exit code of a command in a process of its own."""
+    if not (pid := os.fork()):
+        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+        if step:
+            die_at(step, folder)
+        main(arguments)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def tree(home: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file."""
+    return {
+        str(path.relative_to(home)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(home.rglob("*"))
+        if path.is_file()
+    }
+
+
+if __name__ == "__main__":
+    below, home, *command = sys.argv[1:]
+    before = Path(f"{home}.before")
+    for number in range(1, STEPS_MAX):
+        shutil.rmtree(home, ignore_errors=True)
+        if before.is_dir():
+            shutil.copytree(before, home)
+        code = run(command, below, number)
+        killed = tree(Path(home))
+        again = run(command, below)
+        print(json.dumps({"code": code, "killed": killed, "again": again, "after": tree(Path(home))}))  # noqa: T201
+        if code != KILLED:
+            break

@@ -1,0 +1,289 @@
+"""`harvester query` as people type it: the views, what may be asked, and how rows are written."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from exported import ODD, date, plain, practised, typed, written
+from nights import Nights
+
+from harvester.store.database import Database
+from harvester.store.partitions import Compression
+
+
+@pytest.fixture(params=Compression, ids=lambda each: each.value)
+def nights(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Nights]:
+    with closing(Database(tmp_path / "state" / "ledger.sqlite")) as database:
+        yield practised(Nights(tmp_path, database, request.param))
+
+
+@pytest.fixture
+def gzipped(tmp_path: Path) -> Iterator[Nights]:
+    with closing(Database(tmp_path / "state" / "ledger.sqlite")) as database:
+        yield practised(Nights(tmp_path, database))
+
+
+def asked(nights: Nights, capsys: pytest.CaptureFixture[str], sql: str) -> list[dict[str, Any]]:
+    assert typed(nights.folder, "query", "--format", "json", sql) == 0
+    rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return rows
+
+
+def refused(nights: Nights, capsys: pytest.CaptureFixture[str], sql: str, code: int = 2) -> str:
+    assert typed(nights.folder, "query", sql) == code
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    return printed.err
+
+
+def test_every_row_of_every_reading_is_in_recipients_once(nights: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each set under each date on which it was read, whatever the compression, odd rows included."""
+    rows = asked(
+        nights, capsys, "SELECT dt, campaign_key, action, count(*) AS n FROM recipients GROUP BY ALL ORDER BY ALL"
+    )
+
+    assert [tuple(row.values()) for row in rows] == [
+        (date(0), "k1", "openedcontacts", 2),
+        (date(0), "k1", "sentcontacts", len(ODD)),
+        (date(0), "k2", "sentcontacts", 4),
+        (date(1), "k2", "sentcontacts", 3),
+    ]
+
+
+def test_recipients_current_follows_what_is_carried(nights: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of each set the newest complete state: the file of an older date where it was carried over."""
+    sql = (
+        "SELECT campaign_key, dt, count(*) FROM recipients_current WHERE action = 'sentcontacts'"
+        " GROUP BY ALL ORDER BY ALL"
+    )
+
+    assert [tuple(row.values()) for row in asked(nights, capsys, sql)] == [
+        ("k1", date(0), len(ODD)),
+        ("k2", date(1), 3),
+    ]
+
+
+def test_a_set_that_became_empty_is_empty_in_recipients_current(
+    gzipped: Nights, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its earlier rows are no present state."""
+    gzipped.harvested(2, [], "k1")
+    written(gzipped, 2)
+
+    assert asked(
+        gzipped, capsys, "SELECT DISTINCT campaign_key AS k FROM recipients_current WHERE action = 'sentcontacts'"
+    ) == [{"k": "k2"}]
+
+
+def test_values_come_as_they_were_written(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ids beyond 64 bits are text, numbers numbers, lists lists; U+FFFD stands for half a character."""
+    rows = asked(gzipped, capsys, "SELECT * FROM recipients WHERE campaign_key = 'k1' AND action = 'sentcontacts'")
+
+    assert [row["first_name"] for row in rows[:4]] == [
+        "=1+1", "half \ufffd of it", "whole \U0001f600", "nul \x00 and \u2028",
+    ]  # fmt: skip
+    assert [row["last_name"] for row in rows[1:3]] == ["\ufffd", "\\ud800"]
+    assert rows[3]["contact_id"] == "4" * 30
+    assert rows[3]["raw"] == ODD[3]
+    assert (rows[4]["click_count"], rows[4]["event_times"]) == (7, ["2026-02-12T12:08", "\ufffd"])
+    assert rows[0]["sent_time_ms"] == 1785028800000
+    assert rows[0]["harvested_at"] == f"{date(0)} 02:00:00+00"
+
+
+async def test_changes_are_a_view(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was compared stands in `changes`, with the columns of the records behind it."""
+    await gzipped.compared(1)
+    written(gzipped, 1)
+
+    rows = asked(gzipped, capsys, "SELECT change, contact_id, dt FROM changes ORDER BY ALL")
+
+    assert [(row["change"], row["contact_id"]) for row in rows] == [
+        *(("added", str(n)) for n in (20, 21, 22)),
+        *(("removed", str(n)) for n in (10, 11, 12, 13)),
+    ]
+    assert {row["dt"] for row in rows} == {date(1)}
+
+
+def test_campaigns_are_told_as_they_were_last_listed(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """One row for each campaign of the newest listing that has it; all listings stand in `campaigns_all`."""
+    for night, names in enumerate((("old", "gone"), ("new",))):
+        path = f"campaigns/account=acme/dt={date(night)}/campaigns.jsonl"
+        target = gzipped.output / path
+        target.parent.mkdir(parents=True)
+        target.write_text(
+            "".join(f'{{"account":"acme","campaign_key":"k{n}","name":"{name}"}}\n' for n, name in enumerate(names))
+        )
+        told = f'{{"path":"{path}","campaigns":1,"bytes":1,"sha256":"{"0" * 64}","children_missing":0}}'
+        gzipped.database.durable.execute("UPDATE harvests SET listing = ? WHERE date = ?", (told, date(night)))
+    written(gzipped, 0, 1)
+
+    assert asked(gzipped, capsys, "SELECT name FROM campaigns ORDER BY campaign_key") == [
+        {"name": "new"},
+        {"name": "gone"},
+    ]
+    assert asked(gzipped, capsys, "SELECT count(*) AS n FROM campaigns_all") == [{"n": 3}]
+
+
+def test_runs_come_from_the_ledger(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """Moments are moments, and what is not known is null."""
+    gzipped.database.durable.execute("INSERT INTO runs (id, command, started_s) VALUES ('r1', 'nightly', 1700000000.5)")
+
+    (row,) = asked(gzipped, capsys, "SELECT * FROM runs WHERE started_at < now()")
+    assert list(row) == ["run_id", "command", "started_at", "finished_at", "outcome"]
+    assert list(row.values()) == ["r1", "nightly", "2023-11-14 22:13:20.5+00", None, None]
+
+
+@pytest.mark.parametrize("view", ["recipients", "recipients_current", "changes", "campaigns", "campaigns_all", "runs"])
+def test_views_over_nothing_have_their_columns(view: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A question that will have an answer one day is no error today, even before the first harvest."""
+    with closing(Database(tmp_path / "elsewhere" / "ledger.sqlite")) as database:
+        nights = practised(Nights(tmp_path, database))
+    for folder in (nights.output, tmp_path / "elsewhere"):
+        folder.rename(folder.with_name(f"{folder.name}-gone"))
+
+    assert asked(nights, capsys, f"FROM {view}") == []
+    column = "outcome" if view == "runs" else "dt"
+    assert column in [row["column_name"] for row in asked(nights, capsys, f"DESCRIBE {view}")]
+
+
+def test_only_files_that_a_manifest_names_are_read(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """A stranger beside the partitions, or a file that nobody accounts for, adds no row."""
+    known = next(gzipped.output.glob("recipients/*/*/action=sentcontacts/k2.jsonl.gz"))
+    known.with_name("stranger.jsonl.gz").write_bytes(known.read_bytes())
+
+    assert asked(gzipped, capsys, "SELECT count(*) AS n FROM recipients WHERE dt = '2026-03-14'") == [
+        {"n": len(ODD) + 6}
+    ]
+
+
+def test_a_manifest_leads_nowhere_else(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that somebody changed is refused, not followed."""
+    manifest = gzipped.output / f"recipients/account=acme/dt={date(0)}/_manifest.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"recipients/', b'"../recipients/'))
+
+    assert "names ../recipients/" in refused(gzipped, capsys, "SELECT 1", code=6)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "FROM read_text('{folder}/config.toml')",
+        "FROM read_json('{folder}/data/recipients/*/*/_manifest.json')",
+        "FROM read_blob('/proc/self/environ')",
+        "FROM glob('/etc/*')",
+        "FROM '{folder}/state/ledger.sqlite'",
+        "FROM read_csv('http://127.0.0.1:1/x.csv')",
+        "COPY (SELECT 1) TO '{folder}/out.csv'",
+        "ATTACH '{folder}/other.db'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET enable_external_access = true",
+        "CREATE TABLE t AS SELECT 1",
+        "DROP VIEW recipients",
+        "SELECT 1; SELECT 2",
+        "SELECT * FROM settings",
+        "",
+    ],
+)
+def test_a_statement_can_do_nothing_but_ask(sql: str, gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """No other file, no network, no extension, no variable of ours, and nothing is written: exit code 2."""
+    before = sorted(gzipped.folder.rglob("*"))
+
+    refused(gzipped, capsys, sql.format(folder=gzipped.folder))
+
+    assert [path for path in sorted(gzipped.folder.rglob("*")) if "scratch" not in path.parts] == before
+
+
+def test_a_mistake_is_told_in_the_engines_words(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the place in the statement as it was typed."""
+    told = refused(gzipped, capsys, "SELECT emial FROM recipients")
+
+    assert "emial" in told
+    assert "\nLINE 2: SELECT emial FROM recipients" in told
+
+
+def test_no_error_repeats_an_address(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """The engine names the value that it cannot convert; we do not."""
+    told = refused(gzipped, capsys, "SELECT email::INTEGER FROM recipients WHERE email IS NOT NULL")
+
+    assert "[e-mail]" in told
+    assert "x.example" not in told
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}x\n", b"\x1f\x8b\x08broken"])
+def test_a_spoiled_file_is_told(damage: bytes, gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be read is never passed over."""
+    partition = next(gzipped.output.glob("recipients/*/*/action=sentcontacts/k2.jsonl.gz"))
+    if damage:
+        partition.write_bytes(damage)
+    else:
+        partition.unlink()
+
+    assert typed(gzipped.folder, "query", "SELECT count(email) FROM recipients") == 6
+    assert "k2.jsonl.gz" in capsys.readouterr().err
+
+
+def test_csv_is_safe_to_open(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """Text that a spreadsheet would execute is defused, a negative number is not, null is empty."""
+    sql = "SELECT first_name AS \"@name\", -5 AS n, NULL AS nothing FROM recipients WHERE contact_id = '1'"
+
+    assert typed(gzipped.folder, "query", "--format", "csv", sql) == 0
+
+    assert list(csv.reader(io.StringIO(capsys.readouterr().out))) == [["'@name", "n", "nothing"], ["'=1+1", "-5", ""]]
+
+
+def test_in_a_pipe_a_table_is_lines_of_tabs(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """A cell never breaks its line; --max-rows cuts, and says what it hides."""
+    sql = "SELECT * FROM (VALUES ('a\tb\nc', 1), (NULL, 2), ('x', 3)) AS t(text, number)"
+
+    assert typed(gzipped.folder, "query", "--max-rows", "2", sql) == 0
+
+    printed = capsys.readouterr()
+    assert printed.out == "text\tnumber\na\\tb\\nc\t1\n\t2\n"
+    assert printed.err.startswith("1 more row: ")
+
+
+def test_the_statement_may_come_from_a_file(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a comment and a semicolon at its end, as files have them."""
+    path = gzipped.folder / "question.sql"
+    path.write_text("SELECT count(*) AS n -- all\nFROM recipients;\n")
+
+    assert typed(gzipped.folder, "query", "--format", "csv", "--file", str(path)) == 0
+    assert capsys.readouterr().out == f"n\n{len(ODD) + 9}\n"
+
+
+def test_one_statement_is_given_one_way(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither none nor two."""
+    assert typed(gzipped.folder, "query") == 2
+    assert "--file" in capsys.readouterr().err
+
+
+def test_json_is_json_whatever_the_values(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """What JSON has no sign for is null; two columns of one name stay apart."""
+    sql = "SELECT 'nan'::DOUBLE AS x, '-inf'::DOUBLE AS y, 1 AS a, 2 AS a, 'NaN' AS t, {'k': [1, NULL]} AS s"
+
+    assert asked(gzipped, capsys, sql) == [{"x": None, "y": None, "a": 1, "a_1": 2, "t": "NaN", "s": {"k": [1, None]}}]
+
+
+def test_nothing_is_left_in_the_scratch_folder(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """What does not fit into memory may hold addresses; it goes with the process."""
+    asked(gzipped, capsys, "SELECT 1")
+
+    assert list((gzipped.state / "scratch").iterdir()) == [gzipped.state / "scratch" / "runs"]
+
+
+def test_an_output_folder_may_have_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Folders above that look like columns of ours do not become some."""
+    folder = tmp_path / "dt=2020-01-01" / "account=it's"
+    with closing(Database(folder / "state" / "ledger.sqlite")) as database:
+        nights = practised(Nights(folder, database))
+
+        rows = asked(nights, capsys, "SELECT DISTINCT account, dt FROM recipients WHERE contact_id = '10' ORDER BY dt")
+
+    assert rows == [{"account": "acme", "dt": date(0)}]
+    assert plain(10, 1)[0]["contactid"] == "10"
