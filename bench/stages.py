@@ -16,9 +16,10 @@ from typing import Any
 from bench.rehearsal import Night, server, table, workplace
 from bench.server import PAGE_ROWS
 from bench.speed import CAMPAIGNS, PAGES_EACH
-from harvester.cli import main, workshop
+from harvester.cli import main
 from harvester.engine import framing
 from harvester.engine.seen import Seen
+from harvester.operations import workshop
 from harvester.store.calls import CallBook
 from harvester.store.ledger import Ledger
 from harvester.store.partitions import Partitions

@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import harvester.cli.asking  # what the commands import, ahead of the first fork
 import harvester.cli.compact
 import harvester.cli.export
-import harvester.cli.typed_files
+import harvester.operations.asking  # what the commands import, ahead of the first fork
+import harvester.operations.typed_files
 import harvester.warehouse.parquet  # noqa: F401
 from harvester.cli.main import main
 

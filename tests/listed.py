@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 
 from factories import DATE
 
-from harvester.cli.listing import list_campaigns
-from harvester.cli.selection import Selection
-from harvester.cli.workshop import AccountBench, Store, open_store, open_tools, this_machine
 from harvester.clock import SystemClock
 from harvester.engine.stop import Stop
 from harvester.events import Event
 from harvester.listing import Listing
 from harvester.model import Action, Harvest
+from harvester.operations.listing import list_campaigns
+from harvester.operations.selection import Selection
+from harvester.operations.workshop import AccountBench, Store, open_store, open_tools, this_machine
 from harvester.settings import Settings
 from harvester.store.listing_files import listing_of
 from harvester.zoho.wire import HttpReply

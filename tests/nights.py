@@ -11,10 +11,10 @@ from typing import Any
 
 from factories import DATE, HandClock, inline, stored_page
 
-from harvester.cli.changing import write_changes
 from harvester.engine.stop import Stop
 from harvester.events import Event
 from harvester.model import Action, Campaign, Contents, Harvest, Job, JobState, Row
+from harvester.operations.changing import write_changes
 from harvester.snapshot import Carry
 from harvester.store.carrier import Carrier
 from harvester.store.change_book import ChangeBook, JobChanges

@@ -31,7 +31,8 @@ MAY_KNOW: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(CONFIGURATION, GROUND | CONFIGURATION),
     **{room: GROUND | {room} for room in ROOMS},
     "simulator": frozenset({"simulator"}),
-    "cli": GROUND | CONFIGURATION | ROOMS | {"cli", "simulator"},
+    "operations": GROUND | CONFIGURATION | ROOMS | {"operations"},
+    "cli": GROUND | CONFIGURATION | ROOMS | {"operations", "cli", "simulator"},
     "__main__": frozenset({"cli"}),
 }
 """A room, or a module that stands by itself, to those that it may import."""

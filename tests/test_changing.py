@@ -13,11 +13,11 @@ import pytest
 from factories import no_umask, rows
 from nights import Nights, apply, substances
 
-from harvester.cli import changing
 from harvester.engine.differences import keyed
 from harvester.errors import DiskError
 from harvester.events import ChangesLeftOut, ChangesWritten
 from harvester.model import Job, JobState
+from harvester.operations import changing
 from harvester.store.change_book import JobChanges
 from harvester.store.change_files import ChangeFiles, Drafted
 from harvester.store.database import Database

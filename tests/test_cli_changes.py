@@ -11,9 +11,9 @@ import pytest
 from factories import rows
 from nights import Nights
 
-from harvester.cli.changing import lock_folder
 from harvester.cli.main import main
 from harvester.model import Action
+from harvester.operations.changing import lock_folder
 from harvester.store.database import Database
 from harvester.store.lock import at_work, exclusive
 from harvester.store.manifest import write_manifest

@@ -11,9 +11,9 @@ from factories import HandClock, job
 from paged import Server
 from workbench import Recipients, Workbench
 
-from harvester.cli.contact_records import ContactRecords
 from harvester.engine.errand import Ended
 from harvester.model import JobState, Page, PageRequest, Row
+from harvester.operations.contact_records import ContactRecords
 from harvester.store.privacy_notes import begin_reading, privacy_rules
 from harvester.zoho.privacy import KEEP_ALL, EmailPolicy, Privacy
 

@@ -3,7 +3,7 @@
 import pytest
 from test_zoho_loopback import TIMEOUT_S, answer, scripted
 
-from harvester.cli.examination import CALLS_MAX, Wire
+from harvester.operations.examination import CALLS_MAX, Wire
 from harvester.zoho.api import Http
 from harvester.zoho.wire import TransportError
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harvester.cli.fingerprint import LEFT_OUT, fingerprint
+from harvester.operations.fingerprint import LEFT_OUT, fingerprint
 from harvester.settings import Settings
 
 ACCOUNT = {"client_id": "1000.X", "client_secret": "s", "refresh_token": "r"}

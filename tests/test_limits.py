@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_budget import virtually
 
-from harvester.cli.limits import LOOK_S, NO_LIMITS, Deadline, Limits, deadline_of, limits_of, watching
 from harvester.engine.stop import Stop
 from harvester.errors import ConfigError
 from harvester.events import DrainStarted, Event
+from harvester.operations.limits import LOOK_S, NO_LIMITS, Deadline, Limits, deadline_of, limits_of, watching
 
 NOON_S = dt.datetime(2026, 1, 14, 12, 0, tzinfo=dt.UTC).timestamp()
 HOUR_S = 3_600

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harvester.cli.protection import group_id_of, key_in, key_path, made_key, privacy_of
 from harvester.config import load
 from harvester.errors import ConfigError
+from harvester.operations.protection import group_id_of, key_in, key_path, made_key, privacy_of
 from harvester.settings import Settings
 from harvester.zoho.privacy import KEEP_ALL, EmailPolicy
 

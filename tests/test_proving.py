@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from factories import DATE, inline, stored_page
 
-from harvester.cli import proving
 from harvester.engine.proof import LAW_ROWS_MAX
 from harvester.engine.stop import Stop
 from harvester.model import Action, Campaign, Counters, JobState, Published
+from harvester.operations import proving
 from harvester.store.counters import CounterBook
 from harvester.store.database import Database
 from harvester.store.laws import CampaignSets

@@ -13,14 +13,14 @@ from factories import DATE, inline, rows, seeded
 from nights import Nights
 from object_store import BUCKET, CREDENTIALS, Asked, ObjectStore, Spoiling, object_store, proxied
 
-from harvester.cli.destination import Work
-from harvester.cli.publishing import UNFINISHED, PublishDesk, publish
 from harvester.cloud.bucket import Access, Bucket
 from harvester.cloud.delivery import Courier
 from harvester.engine.stop import Stop
 from harvester.errors import BusyError, HarvestError, StoppedError, VerificationError
 from harvester.events import PublishFinished, PublishLeftOut, PublishStarted, PublishStored
 from harvester.model import Action, Campaign, Harvest
+from harvester.operations.destination import Work
+from harvester.operations.publishing import UNFINISHED, PublishDesk, publish
 from harvester.report.publishing import DateLine
 from harvester.store.database import Database
 from harvester.store.date_files import FOLDERS, DateFiles, is_published
@@ -425,7 +425,7 @@ def _elsewhere(desk: PublishDesk, name: str) -> PublishDesk:
 
 async def test_one_waits_while_another_publishes(shore: Shore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes of one state folder take turns; one that waits too long says who goes on."""
-    monkeypatch.setattr("harvester.cli.publishing.LOCK_LOOK_S", 0.01)
+    monkeypatch.setattr("harvester.operations.publishing.LOCK_LOOK_S", 0.01)
     shore.nights.harvested(0, rows(1, 3))
     shore.told(0)
 
@@ -436,6 +436,6 @@ async def test_one_waits_while_another_publishes(shore: Shore, monkeypatch: pyte
     await publishing
     assert shore.objects() == shore.files()
 
-    monkeypatch.setattr("harvester.cli.publishing.LOCK_WAIT_S", 0.02)
+    monkeypatch.setattr("harvester.operations.publishing.LOCK_WAIT_S", 0.02)
     with exclusive(shore.desk().lock), pytest.raises(BusyError, match="Another process publishes"):
         await shore.published(0)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from harvester.cli.resuming import resume_command
+from harvester.operations.resuming import resume_command
 
 DATE = dt.date(2026, 1, 15)
 

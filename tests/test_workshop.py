@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from test_zoho_loopback import answer, scripted
 
-from harvester.cli.workshop import AccountBench, open_store, open_tools, this_machine
 from harvester.clock import SystemClock
 from harvester.engine.stop import Stop
 from harvester.model import Action, Failure, FailureKind, PageRequest
+from harvester.operations.workshop import AccountBench, open_store, open_tools, this_machine
 from harvester.settings import Settings
 from harvester.zoho.api import Http
 

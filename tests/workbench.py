@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 from factories import DATE, HandClock, inline, seeded
 
-from harvester.cli.contact_records import ContactRecords
 from harvester.engine.admission import Admission, Quota
 from harvester.engine.budget import Budget, BudgetRules
 from harvester.engine.caller import Caller, Weather
@@ -23,6 +22,7 @@ from harvester.engine.tools import Pace, Tools
 from harvester.engine.writer import Writer
 from harvester.events import Event, JobDone
 from harvester.model import Action, Campaign, ClaimedJob, Failure, Page, PageRequest
+from harvester.operations.contact_records import ContactRecords
 from harvester.store.calls import CallBook, Window
 from harvester.store.campaign_notes import CampaignNotes
 from harvester.store.database import Database

@@ -7,10 +7,10 @@ import click
 
 from harvester.cli import flags
 from harvester.cli.harvesting import carry_out
-from harvester.cli.selection import keys_of, select
-from harvester.cli.unfinished import unfinished_date
 from harvester.config import load
 from harvester.model import Command, Order
+from harvester.operations.selection import keys_of, select
+from harvester.operations.unfinished import unfinished_date
 from harvester.settings import Settings
 
 

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import click
 
-from harvester.cli.beside import refuse_beside_a_run
-from harvester.cli.changing import ChangeDesk, compare, lock_folder
-from harvester.cli.choosing import chosen_harvests
-from harvester.cli.flags import ACCOUNT_FLAG, ACTION_FLAG, CONFIG_FLAG, DATE
-from harvester.cli.protection import privacy_of
-from harvester.cli.session import PLAN_WAIT_S
-from harvester.cli.status import opened
+from harvester.cli.flags import ACTION_FLAG, choice_of, of_dates
 from harvester.clock import SystemClock
 from harvester.config import load
 from harvester.errors import VerificationError
 from harvester.model import Action, Harvest
+from harvester.operations.beside import refuse_beside_a_run
+from harvester.operations.changing import ChangeDesk, compare, lock_folder
+from harvester.operations.choosing import chosen_harvests
+from harvester.operations.opening import opened
+from harvester.operations.protection import privacy_of
+from harvester.operations.session import PLAN_WAIT_S
 from harvester.report.changes import ActionLine, ChangesReport, sentences, to_json, write
 from harvester.report.progress import reading_progress
 from harvester.report.quiet import quiet
@@ -41,11 +41,7 @@ BESIDE = (
 
 
 @click.command(name="changes")
-@CONFIG_FLAG
-@ACCOUNT_FLAG
-@click.option("--as-of", type=DATE, metavar="DATE", help="The harvest date; default: the newest of each account.")
-@click.option("--all", "is_all", is_flag=True, help="All dates, the oldest first.")
-@ACTION_FLAG
+@of_dates(ACTION_FLAG)
 @click.option("--json", "is_json", is_flag=True, help="JSON on standard output.")
 def command(
     config_path: Path,
@@ -61,15 +57,13 @@ def command(
     What is written already is left as it is, unless its file is gone or an earlier date was harvested since. No call is
     made.
     """
-    if is_all and as_of is not None:
-        raise click.UsageError("--all and --as-of exclude each other.")
+    choice = choice_of(accounts, as_of, is_all=is_all)
     clock = SystemClock()
     began_s = clock.now_s()
     settings, chosen = load(config_path), tuple(map(Action, actions))
     with opened(settings) as database:
         refuse_unsettled(database)
-        known = Ledger(database, "").harvests()
-        harvests = chosen_harvests(known, accounts, as_of.date() if as_of else None, is_all=is_all)
+        harvests = chosen_harvests(Ledger(database, "").harvests(), choice)
         refuse_beside_a_run(settings, database, harvests, *BESIDE)
         writing = ChangeWriting(settings, database, chosen)
         writing.write(harvests)

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import click
 
-from harvester.cli.exporting import EXPORT_FLAGS, Choice, Joined, export, tell
+from harvester.cli.flags import JSON_FLAG, OUT_FLAG, choice_of, of_dates
 from harvester.clock import SystemClock
 from harvester.config import load
+from harvester.operations.exporting import Joined, export, tell
 
 HOME = "compact"
 """Where the files lie below the output folder, unless another place is named."""
 
 
 @click.command(name="compact")
-@EXPORT_FLAGS
+@of_dates(OUT_FLAG, JSON_FLAG)
 def command(
     config_path: Path,
     accounts: tuple[str, ...],
@@ -31,7 +32,7 @@ def command(
     """
     clock = SystemClock()
     began_s = clock.now_s()
-    choice = Choice.of_flags(accounts, as_of, is_all=is_all)
+    choice = choice_of(accounts, as_of, is_all=is_all)
     settings = load(config_path)
     home = (out or settings.output / HOME).absolute()
     exported = export(settings, home, Joined(settings.output), choice)

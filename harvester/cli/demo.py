@@ -16,12 +16,12 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from harvester.cli.resuming import program
-from harvester.cli.selection import keys_of, select
-from harvester.cli.session import Manner, run
 from harvester.config import load
 from harvester.errors import ConfigError, StoppedError
 from harvester.model import Action
+from harvester.operations.resuming import program
+from harvester.operations.selection import keys_of, select
+from harvester.operations.session import Manner, run
 from harvester.report.summary import sentences
 
 TIME_SCALE = 50

@@ -13,20 +13,7 @@ from pathlib import Path
 
 import click
 
-from harvester.cli.account import first_trouble
-from harvester.cli.examination import Examination, Wire
 from harvester.cli.flags import ACCOUNT_FLAG, CONFIG_FLAG
-from harvester.cli.selection import select
-from harvester.cli.session import PLAN_WAIT_S
-from harvester.cli.workshop import (
-    AccountBench,
-    Store,
-    credentials_of,
-    open_store,
-    open_tools,
-    this_machine,
-    token_settings_of,
-)
 from harvester.clock import SystemClock
 from harvester.config import load
 from harvester.engine.diagnosis import AccountSeen, FolderSeen, findings, of_folder, of_runs, of_trouble
@@ -35,6 +22,19 @@ from harvester.engine.stop import Stop
 from harvester.errors import DiskError, HarvestError
 from harvester.events import Event
 from harvester.findings import Finding, Verdict
+from harvester.operations.account import first_trouble
+from harvester.operations.examination import Examination, Wire
+from harvester.operations.selection import select
+from harvester.operations.session import PLAN_WAIT_S
+from harvester.operations.workshop import (
+    AccountBench,
+    Store,
+    credentials_of,
+    open_store,
+    open_tools,
+    this_machine,
+    token_settings_of,
+)
 from harvester.report.diagnosis import Diagnosis, last_line, to_json, write
 from harvester.report.quiet import quiet
 from harvester.settings import Settings

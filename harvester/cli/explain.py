@@ -10,13 +10,13 @@ from pathlib import Path
 import click
 
 from harvester.cli.flags import CONFIG
-from harvester.cli.status import opened
-from harvester.cli.workshop import refresh_rules
 from harvester.clock import SystemClock
 from harvester.config import load
 from harvester.engine.refresh import RefreshRules
 from harvester.errors import ConfigError
 from harvester.model import SHORT_PAGE, Action, Command, FailureKind, JobState
+from harvester.operations.opening import opened
+from harvester.operations.workshop import refresh_rules
 from harvester.report.explanation import Answer, ExplainedPage, Explanation, to_json, write
 from harvester.report.figures import counted, short_key
 from harvester.report.quiet import quiet

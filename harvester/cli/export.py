@@ -5,10 +5,11 @@ from pathlib import Path
 
 import click
 
-from harvester.cli.exporting import EXPORT_FLAGS, Choice, export, tell
-from harvester.cli.holding import RECORD, need_duckdb
+from harvester.cli.flags import JSON_FLAG, OUT_FLAG, choice_of, of_dates
 from harvester.clock import SystemClock
 from harvester.config import load
+from harvester.operations.exporting import export, tell
+from harvester.operations.holding import RECORD, need_duckdb
 from harvester.store.ledger import new_run_id
 from harvester.store.scratch import scratch_folder
 
@@ -20,7 +21,7 @@ HOME = "parquet"
 @click.option(
     "--to", type=click.Choice(["parquet"]), default="parquet", show_default=True, expose_value=False, help="As what.",
 )  # fmt: skip
-@EXPORT_FLAGS
+@of_dates(OUT_FLAG, JSON_FLAG)
 def command(
     config_path: Path,
     accounts: tuple[str, ...],
@@ -36,11 +37,11 @@ def command(
     """
     clock = SystemClock()
     began_s = clock.now_s()
-    choice = Choice.of_flags(accounts, as_of, is_all=is_all)
+    choice = choice_of(accounts, as_of, is_all=is_all)
     need_duckdb()
     settings = load(config_path)
     home = (out or settings.output / HOME).absolute()
-    from harvester.cli.typed_files import Typed
+    from harvester.operations.typed_files import Typed
     from harvester.warehouse.parquet import ParquetFiles
 
     with scratch_folder(settings.state.absolute(), new_run_id()) as scratch, ParquetFiles(RECORD, scratch) as files:

@@ -1,15 +1,16 @@
 """The flags that several commands have in common."""
 
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, cast
 
 import click
 
-from harvester.cli.limits import limit_options
-from harvester.cli.workshop import OnLockout
 from harvester.listing import CampaignType
 from harvester.model import Action
+from harvester.operations.choosing import Choice
+from harvester.operations.workshop import OnLockout
 
 CONFIG = "config.toml"
 
@@ -52,7 +53,17 @@ JSON_FLAG = click.option("--json", "is_json", is_flag=True, help="A summary in J
 VERBOSE_FLAG = click.option(
     "-v", "--verbose", "is_verbose", is_flag=True, help="Log every page and every call, as JSON lines."
 )
+MAX_CALLS_FLAG = click.option(
+    "--max-calls", type=click.IntRange(min=1), metavar="N", help="Make at most N calls to the recipients endpoint."
+)
+DEADLINE_FLAG = click.option(
+    "--deadline", metavar="WHEN", help='Start no call after this: "2h30m", "06:00" (UTC), or a date and time.'
+)
 DRY_RUN_FLAG = click.option("--dry-run", "is_dry", is_flag=True, help="Only say what it would cost: harvester plan.")
+OUT_FLAG = click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
+    help="Where the files go; default: a folder in the output folder.",
+)  # fmt: skip
 
 
 def flags(*decorators: Decorator[Any]) -> Decorator[Any]:
@@ -66,9 +77,31 @@ def flags(*decorators: Decorator[Any]) -> Decorator[Any]:
     return add
 
 
+def of_dates(*decorators: Decorator[Any]) -> Decorator[Any]:
+    """Return one decorator for a command that works on harvested dates: which ones, then what else it takes."""
+    which = (
+        click.option(
+            "--as-of", type=DATE, metavar="DATE", help="The harvest date; default: the newest of each account."
+        ),
+        click.option("--all", "is_all", is_flag=True, help="All dates, the oldest first."),
+    )
+    return flags(CONFIG_FLAG, ACCOUNT_FLAG, *which, *decorators)
+
+
+def choice_of(accounts: tuple[str, ...], as_of: dt.datetime | None, *, is_all: bool) -> Choice:
+    """Return which dates the flags of `of_dates` name.
+
+    Raises:
+        click.UsageError: they contradict each other.
+    """
+    if is_all and as_of is not None:
+        raise click.UsageError("--all and --as-of exclude each other.")
+    return Choice(accounts, as_of.date() if as_of else None, is_all)
+
+
 def narrowed(*decorators: Decorator[Any]) -> Decorator[Any]:
     """Return one decorator for a command that harvests: what narrows it, then how it goes about it."""
-    how = (limit_options, DRY_RUN_FLAG, ON_LOCKOUT_FLAG, JSON_FLAG, VERBOSE_FLAG)
+    how = (MAX_CALLS_FLAG, DEADLINE_FLAG, DRY_RUN_FLAG, ON_LOCKOUT_FLAG, JSON_FLAG, VERBOSE_FLAG)
     return flags(CONFIG_FLAG, ACCOUNT_FLAG, *decorators, *how)
 
 

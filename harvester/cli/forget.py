@@ -3,19 +3,16 @@
 import datetime as dt
 import hmac
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
 
-from harvester.cli.changing import lock_folder
-from harvester.cli.exporting import LOCK as EXPORTS
 from harvester.cli.flags import CONFIG_FLAG, JSON_FLAG
-from harvester.cli.protection import key_path, made_key
-from harvester.cli.status import opened
 from harvester.config import load
-from harvester.errors import BusyError, ConfigError, VerificationError
+from harvester.errors import ConfigError, VerificationError
+from harvester.operations.beside import alone
+from harvester.operations.opening import opened
+from harvester.operations.protection import key_path, made_key
 from harvester.report.erasure import ErasureReport, sentences, to_json
 from harvester.report.progress import reading_progress
 from harvester.report.quiet import quiet
@@ -25,7 +22,6 @@ from harvester.store.database import Database
 from harvester.store.entries import Entries
 from harvester.store.erasure import Erasures
 from harvester.store.ledger import Ledger, new_run_id
-from harvester.store.lock import exclusive, runs_at_work
 from harvester.store.manifest import write_manifest
 from harvester.store.stale_exports import discard_stale
 from harvester.store.traces import Found, Traces, Traits
@@ -58,26 +54,6 @@ def command(config_path: Path, contact_ids: tuple[str, ...], *, is_json: bool) -
         quiet(sys.stdout).write(to_json(report).decode())
     quiet(sys.stderr).writelines(f"{line}\n" for line in sentences(report))
     return report.exit_code
-
-
-@contextmanager
-def alone(settings: Settings, database: Database) -> Iterator[None]:
-    """Keep runs and writers of changes away for as long as files are rewritten or removed.
-
-    Raises:
-        BusyError: one is at work now; nothing was changed.
-    """
-    with ExitStack() as stack:
-        stack.enter_context(exclusive(settings.state))
-        stack.enter_context(exclusive(settings.state / EXPORTS))
-        if live := runs_at_work(settings.state):
-            raise BusyError(
-                f"A run ({', '.join(live.values())}) is at work; nothing was changed.",
-                "Wait for it to end, then try again.",
-            )
-        for account in sorted({harvest.account for harvest in Ledger(database, "").harvests()}):
-            stack.enter_context(exclusive(lock_folder(settings.state, account)))
-        yield
 
 
 def _address() -> str:

@@ -4,13 +4,13 @@ import datetime as dt
 import sys
 
 from harvester.cli.flags import How
-from harvester.cli.limits import limits_of
 from harvester.cli.plan import Showing, plan_and_show
-from harvester.cli.resuming import resume_command
-from harvester.cli.selection import Selection
-from harvester.cli.session import Manner, run
-from harvester.cli.workshop import OnLockout
 from harvester.clock import SystemClock
+from harvester.operations.limits import limits_of
+from harvester.operations.resuming import resume_command
+from harvester.operations.selection import Selection
+from harvester.operations.session import Manner, run
+from harvester.operations.workshop import OnLockout
 from harvester.report.quiet import quiet
 from harvester.report.summary import sentences, to_json
 from harvester.settings import Settings

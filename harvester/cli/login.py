@@ -11,12 +11,12 @@ from pathlib import Path
 import click
 
 from harvester.cli.flags import CONFIG, CONFIG_FLAG
-from harvester.cli.resuming import program
-from harvester.cli.selection import select
-from harvester.cli.workshop import credentials_of, token_settings_of
 from harvester.clock import SystemClock
 from harvester.config import load, refresh_token_path
 from harvester.errors import ConfigError, DiskError, HarvestError
+from harvester.operations.resuming import program
+from harvester.operations.selection import select
+from harvester.operations.workshop import credentials_of, token_settings_of
 from harvester.setting_values import VISIBLE
 from harvester.settings import Settings
 from harvester.store.disk import disk_errors, make_folder, replace_file

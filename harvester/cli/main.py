@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 import click
 
 from harvester import __version__
-from harvester.cli.resuming import end_at_once_on_signals
 from harvester.errors import HarvestError
+from harvester.operations.resuming import end_at_once_on_signals
 
 COMMANDS = {
     "run": "Harvest every recipient of the configured campaigns.",

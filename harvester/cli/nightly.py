@@ -7,9 +7,9 @@ import click
 
 from harvester.cli import flags
 from harvester.cli.harvesting import carry_out
-from harvester.cli.selection import keys_of, select
 from harvester.config import load
 from harvester.model import Command
+from harvester.operations.selection import keys_of, select
 
 
 @click.command(name="nightly")

@@ -14,20 +14,20 @@ import click
 from rich.console import Console
 
 from harvester.cli import flags
-from harvester.cli.account import first_trouble
-from harvester.cli.ending import most_urgent
-from harvester.cli.estimating import estimate
-from harvester.cli.limits import Deadline, deadline_of
-from harvester.cli.selection import Selection, keys_of, select
-from harvester.cli.session import PLAN_WAIT_S
-from harvester.cli.unfinished import unfinished_date
-from harvester.cli.workshop import AccountBench, Approach, OnLockout, Store, open_store, open_tools, this_machine
 from harvester.clock import SystemClock
 from harvester.config import load
 from harvester.engine.stop import Stop
 from harvester.errors import ConfigError, HarvestError, StoppedError
 from harvester.events import Emit, Event
 from harvester.model import Command
+from harvester.operations.account import first_trouble
+from harvester.operations.ending import most_urgent
+from harvester.operations.estimating import estimate
+from harvester.operations.limits import Deadline, deadline_of
+from harvester.operations.selection import Selection, keys_of, select
+from harvester.operations.session import PLAN_WAIT_S
+from harvester.operations.unfinished import unfinished_date
+from harvester.operations.workshop import AccountBench, Approach, OnLockout, Store, open_store, open_tools, this_machine
 from harvester.report.log import JsonLog
 from harvester.report.plan import AccountPlan, RunPlan, sentence, to_json, write
 from harvester.report.quiet import quiet

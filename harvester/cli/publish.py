@@ -10,19 +10,19 @@ from pathlib import Path
 
 import click
 
-from harvester.cli.account import first_trouble
-from harvester.cli.choosing import chosen_harvests
-from harvester.cli.destination import Work, open_courier
-from harvester.cli.flags import ACCOUNT_FLAG, CONFIG_FLAG, DATE
-from harvester.cli.resuming import SIGNAL_BASE, SIGNALS
-from harvester.cli.status import opened
-from harvester.cli.workshop import this_machine
+from harvester.cli.flags import choice_of, of_dates
 from harvester.clock import SystemClock
 from harvester.config import load
 from harvester.engine.stop import Stop
 from harvester.errors import HarvestError, StoppedError
 from harvester.events import Emit
 from harvester.model import Harvest
+from harvester.operations.account import first_trouble
+from harvester.operations.choosing import chosen_harvests
+from harvester.operations.destination import Work, open_courier
+from harvester.operations.opening import opened
+from harvester.operations.resuming import SIGNAL_BASE, SIGNALS
+from harvester.operations.workshop import this_machine
 from harvester.report.progress import publishing_progress
 from harvester.report.publishing import DateLine, PublishReport, sentences, to_json, write
 from harvester.report.quiet import quiet
@@ -32,10 +32,7 @@ from harvester.store.ledger import Ledger
 
 
 @click.command(name="publish")
-@CONFIG_FLAG
-@ACCOUNT_FLAG
-@click.option("--as-of", type=DATE, metavar="DATE", help="The harvest date; default: the newest of each account.")
-@click.option("--all", "is_all", is_flag=True, help="All dates, the oldest first.")
+@of_dates()
 @click.option("--json", "is_json", is_flag=True, help="JSON on standard output.")
 def command(
     config_path: Path, accounts: tuple[str, ...], as_of: dt.datetime | None, *, is_all: bool, is_json: bool
@@ -45,15 +42,14 @@ def command(
     What is there already is left as it is, and the same command goes on wherever it was stopped or killed. Dates that
     were published before and have changed since are published again with the chosen ones.
     """
-    if is_all and as_of is not None:
-        raise click.UsageError("--all and --as-of exclude each other.")
+    choice = choice_of(accounts, as_of, is_all=is_all)
     clock = SystemClock()
     began_s = clock.now_s()
     settings = load(config_path)
     open_courier(settings)
     with opened(settings) as database, publishing_progress(sys.stderr, clock.wall_s) as emit:
         known = Ledger(database, "").harvests()
-        chosen = chosen_harvests(known, accounts, as_of.date() if as_of else None, is_all=is_all)
+        chosen = chosen_harvests(known, choice)
         publishing = Publishing(settings, database, emit)
         asyncio.run(publishing.publish(chosen, known))
     report = publishing.report(clock.now_s() - began_s)
@@ -98,7 +94,7 @@ class Publishing:
                 raise
 
     async def _publish(self, chosen: Sequence[Harvest], known: Sequence[Harvest]) -> None:
-        from harvester.cli.publishing import desk_of, publish
+        from harvester.operations.publishing import desk_of, publish
 
         stop = Stop()
         with this_machine(self._database) as machine, self._listening(stop):

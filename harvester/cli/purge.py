@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from harvester.cli.flags import CONFIG_FLAG
-from harvester.cli.forget import alone
-from harvester.cli.status import opened
 from harvester.config import load
+from harvester.operations.beside import alone
+from harvester.operations.opening import opened
 from harvester.report.figures import counted, size
 from harvester.report.quiet import quiet
 from harvester.store.erasure import Erasures

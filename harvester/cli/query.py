@@ -6,8 +6,8 @@ from typing import TextIO
 import click
 
 from harvester.cli.flags import CONFIG_FLAG
-from harvester.cli.holding import need_duckdb
 from harvester.config import load
+from harvester.operations.holding import need_duckdb
 from harvester.report.results import ROWS_DRAWN, Form
 
 STATEMENT_CHARS_MAX = 1024 * 1024
@@ -46,6 +46,6 @@ def command(config_path: Path, sql: str | None, file: TextIO | None, form: str, 
     statement = file.read(STATEMENT_CHARS_MAX) if file else sql or ""
     need_duckdb()
     settings = load(config_path)
-    from harvester.cli.asking import Output, ask
+    from harvester.operations.asking import Output, ask
 
     ask(settings, statement, Output(Form(form), max_rows))

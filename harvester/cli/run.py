@@ -7,8 +7,8 @@ import click
 
 from harvester.cli import flags
 from harvester.cli.harvesting import carry_out
-from harvester.cli.selection import keys_of, select
 from harvester.config import load
+from harvester.operations.selection import keys_of, select
 
 
 @click.command(name="run")

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import click
 
-from harvester.cli.destination import published_state
-from harvester.cli.ending import problems
-from harvester.cli.remarks import verdicts_of
-from harvester.cli.workshop import ENDPOINTS, LEDGER_FILE, quota_of
 from harvester.clock import SystemClock
 from harvester.config import load
 from harvester.engine import lockout as breaker
 from harvester.engine.admission import free_calls, next_start_s
-from harvester.errors import ConfigError
 from harvester.model import Harvest, JobState
+from harvester.operations.destination import published_state
+from harvester.operations.ending import problems
+from harvester.operations.opening import opened
+from harvester.operations.remarks import verdicts_of
+from harvester.operations.workshop import ENDPOINTS, quota_of
 from harvester.report.status import (
     BudgetStatus,
     HarvestStatus,
@@ -60,24 +60,6 @@ def show(status: Status, *, is_json: bool) -> None:
         click.echo(to_json(status), nl=False)
     else:
         write(sys.stdout, status)
-
-
-@contextmanager
-def opened(settings: Settings) -> Iterator[Database]:
-    """Open the ledger to look at it.
-
-    Raises:
-        ConfigError: there is none yet.
-    """
-    path = settings.state / LEDGER_FILE
-    if not path.exists():
-        raise ConfigError(f"{path}: there is no ledger yet.", "harvester run makes one.")
-    database = Database(path)
-    try:
-        with database.refusals():
-            yield database
-    finally:
-        database.close()
 
 
 @contextmanager

@@ -10,16 +10,17 @@ from pathlib import Path
 
 import click
 
-from harvester.cli.beside import refuse_beside_a_run
 from harvester.cli.flags import CONFIG
-from harvester.cli.resuming import program
-from harvester.cli.session import PLAN_WAIT_S
-from harvester.cli.status import opened
 from harvester.clock import SystemClock
 from harvester.config import load
-from harvester.errors import ConfigError, VerificationError
+from harvester.errors import VerificationError
 from harvester.flaws import Flaw, FlawKind
 from harvester.model import Harvest, Job
+from harvester.operations.beside import refuse_beside_a_run
+from harvester.operations.choosing import Choice, chosen_harvests
+from harvester.operations.opening import opened
+from harvester.operations.resuming import program
+from harvester.operations.session import PLAN_WAIT_S
 from harvester.report.flaws import Verified, flaw_lines, sentences, to_json
 from harvester.report.progress import reading_progress
 from harvester.report.quiet import quiet
@@ -52,19 +53,6 @@ CAMPAIGNS_NAMED_MAX = 20
 """Campaigns that the command to go on names one by one; for more of them it is the whole date."""
 
 MANIFEST_KINDS = frozenset({FlawKind.MANIFEST, FlawKind.SUCCESS})
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which harvests are meant; an empty choice is all of them."""
-
-    accounts: tuple[str, ...] = ()
-    date: dt.date | None = None
-
-    def has(self, account: str, date: str) -> bool:
-        """Tell whether the harvest of this account and ISO date is meant."""
-        is_account = not self.accounts or account in self.accounts
-        return is_account and (self.date is None or date == self.date.isoformat())
 
 
 @dataclass(slots=True)
@@ -124,7 +112,8 @@ def command(
     with opened(settings) as database:
         refuse_unsettled(database)
         refuse_half_purged(database)
-        harvests = _chosen(Entries(database).harvests(), choice := Choice(accounts, as_of.date() if as_of else None))
+        choice = Choice(accounts, as_of.date() if as_of else None, is_all=as_of is None)
+        harvests = chosen_harvests(Entries(database).harvests(), choice)
         if is_repair:
             refuse_beside_a_run(settings, database, harvests, *BESIDE)
         found = verify(settings, database, harvests, choice)
@@ -195,19 +184,6 @@ def repair(settings: Settings, database: Database, found: Found) -> int:
         for harvest in mistold:
             write_manifest(settings.output, ledger, harvest, now)
     return requeued
-
-
-def _chosen(harvests: Sequence[Harvest], choice: Choice) -> list[Harvest]:
-    """Return the harvests that are meant; what was named must be there."""
-    known = {harvest.account for harvest in harvests}
-    if unknown := [account for account in choice.accounts if account not in known]:
-        raise ConfigError(
-            f"The ledger knows no harvest of account {unknown[0]!r}.", f"It knows: {', '.join(sorted(known))}."
-        )
-    chosen = [harvest for harvest in harvests if choice.has(harvest.account, harvest.date.isoformat())]
-    if choice.date is not None and not chosen:
-        raise ConfigError(f"The ledger knows no harvest of {choice.date}.", "harvester status --all lists the dates.")
-    return chosen
 
 
 def _commands(suspects: Iterable[Suspect], config_path: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What the engine needs of the other rooms, as protocols; `cli` brings the real ones."""
+"""What the engine needs of the other rooms, as protocols; `operations` brings the real ones."""
 
 import datetime as dt
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence

@@ -68,7 +68,7 @@ class Ledger:
     # --- runs and harvests ------------------------------------------------------------------------------------------
 
     def begin_run(self, wall_s: float, command: Command = Command.RUN, config_sha256: str | None = None) -> None:
-        """Write down that this run exists, what it is for, and by which settings (`cli.fingerprint`)."""
+        """Write down that this run exists, what it is for, and by which settings (`operations.fingerprint`)."""
         with self._writing() as connection:
             connection.execute(
                 "INSERT INTO runs (id, command, started_s, config_sha256) VALUES (?, ?, ?, ?)",

@@ -10,8 +10,8 @@ from simulation.oracle import FOREVER, REFUSING, Ages, Oracle, Set, Wish
 from simulation.reader import Digest, Snapshot, SnapshotReader, Truths
 from simulation.truth import require, world_of
 
-from harvester.cli.workshop import CAMPAIGNS, DETAILS, ENDPOINTS, RECIPIENTS, REPORTS
 from harvester.engine.splitting import ASKERS as SPLIT_ASKERS
+from harvester.operations.workshop import CAMPAIGNS, DETAILS, ENDPOINTS, RECIPIENTS, REPORTS
 from harvester.simulator.world import Kind
 
 PRICE_OVER_ORACLE = 1.10

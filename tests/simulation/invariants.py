@@ -10,11 +10,11 @@ from simulation.on_disk import opened_ledger
 from simulation.proofs import check_proofs
 from simulation.truth import Truth, may_be_cut, require, world_of
 
-from harvester.cli.workshop import LEDGER_FILE, RECIPIENTS, quota_of
 from harvester.engine.admission import Admission
 from harvester.engine.errand import FEWER_SHARE
 from harvester.events import CountersMissing, JobDone, JobFailed, LockoutOpened, PageStored
 from harvester.model import Action, JobState
+from harvester.operations.workshop import LEDGER_FILE, RECIPIENTS, quota_of
 from harvester.simulator.options import Counting
 from harvester.simulator.world import Campaign, Kind, World
 from harvester.store.job_report import JobReport

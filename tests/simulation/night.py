@@ -20,14 +20,14 @@ from simulation.scenario import Death, Scenario
 from simulation.virtual_loop import VirtualLoop
 from simulation.wire import Wire
 
-from harvester.cli.account import harvest_accounts
-from harvester.cli.ending import Ending, summarise
-from harvester.cli.selection import Selection
-from harvester.cli.session import plan_named
-from harvester.cli.workshop import LEDGER_FILE, AccountBench, Approach, Machine, open_tools, store_of
 from harvester.engine.stop import Stop
 from harvester.events import Event
 from harvester.model import Command
+from harvester.operations.account import harvest_accounts
+from harvester.operations.ending import Ending, summarise
+from harvester.operations.selection import Selection
+from harvester.operations.session import plan_named
+from harvester.operations.workshop import LEDGER_FILE, AccountBench, Approach, Machine, open_tools, store_of
 from harvester.settings import Settings
 from harvester.store.lock import exclusive
 from harvester.store.partitions import Compression

@@ -10,8 +10,8 @@ from itertools import chain
 from simulation.night import Night
 from simulation.truth import Truth, require, world_of
 
-from harvester.cli.workshop import LEDGER_FILE
 from harvester.model import Harvest, JobState
+from harvester.operations.workshop import LEDGER_FILE
 from harvester.store.database import Database
 from harvester.store.job_report import JobReport
 from harvester.store.ledger import Ledger

@@ -18,11 +18,11 @@ from simulation.reader import SnapshotReader, Truths
 from simulation.scenario import Death, Scenario
 from simulation.truth import world_of
 
-from harvester.cli.selection import Selection
-from harvester.cli.unfinished import unfinished_date
-from harvester.cli.workshop import RECIPIENTS
 from harvester.errors import BusyError
 from harvester.model import Action, Command, JobState
+from harvester.operations.selection import Selection
+from harvester.operations.unfinished import unfinished_date
+from harvester.operations.workshop import RECIPIENTS
 from harvester.simulator.options import Options, WorldOptions
 
 PAGE_ROWS = 60

@@ -11,7 +11,6 @@ from aiolimiter import AsyncLimiter
 from simulation.run import play_scenario
 from simulation.scenario import LATE_S_MAX, Death, Scenario
 
-from harvester.cli import workshop
 from harvester.clock import Clock
 from harvester.engine import budget, lockout, paging
 from harvester.engine.budget import Budget, BudgetRules
@@ -19,6 +18,7 @@ from harvester.engine.paging import PageFacts, Trust
 from harvester.engine.writer import Closing, Order, Writer
 from harvester.leases import Lease, Lockout, Slot, Standing
 from harvester.model import Action, Failure, Job, PageRequest, Published
+from harvester.operations import workshop
 from harvester.simulator.options import (
     AnswerOptions,
     CountedAt,

@@ -29,8 +29,8 @@ from simulation.thirty_nights import (
 )
 from simulation.wire import REPORTS_PATH
 
-from harvester.cli.workshop import RECIPIENTS, REPORTS
 from harvester.model import Action, JobState
+from harvester.operations.workshop import RECIPIENTS, REPORTS
 from harvester.simulator.options import FaultKind, FaultOptions
 from harvester.snapshot import Carry
 

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from harvester.cli.planning import MANIFEST_WAIT_S, now_of
-from harvester.cli.proving import UNREADABLE
-from harvester.cli.workshop import AccountBench
 from harvester.engine.differences import Change, ChangeKind, differences, keyed
 from harvester.errors import BusyError, DiskError
 from harvester.events import ChangesLeftOut, ChangesWritten, Emit
 from harvester.model import Harvest, Published
+from harvester.operations.planning import MANIFEST_WAIT_S, now_of
+from harvester.operations.proving import UNREADABLE
+from harvester.operations.workshop import AccountBench
 from harvester.store.change_book import ChangeBook, Comparable, JobChanges
 from harvester.store.change_files import ChangeFiles, Drafted, trouble_with
 from harvester.store.lock import exclusive

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from harvester.cli.exporting import changed
 from harvester.errors import VerificationError
+from harvester.operations.exporting import changed
 from harvester.store.disk import disk_errors
 from harvester.store.reading import DamagedError, lines_of
 from harvester.warehouse.holdings import Reading, paths_of

@@ -9,7 +9,14 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from harvester.cli.workshop import (
+from harvester.engine import lockout as breaker
+from harvester.engine.admission import next_start_s
+from harvester.engine.diagnosis import HOST_TROUBLES, AccountSeen
+from harvester.engine.probing import PROBED, Answer, Probe, Sample, Withheld, follow_up
+from harvester.errors import HarvestError
+from harvester.listing import CampaignPage
+from harvester.model import Failure, FailureKind, Page, PageRequest
+from harvester.operations.workshop import (
     CAMPAIGNS,
     RECIPIENTS,
     REPORTS,
@@ -18,13 +25,6 @@ from harvester.cli.workshop import (
     quota_of,
     token_settings_of,
 )
-from harvester.engine import lockout as breaker
-from harvester.engine.admission import next_start_s
-from harvester.engine.diagnosis import HOST_TROUBLES, AccountSeen
-from harvester.engine.probing import PROBED, Answer, Probe, Sample, Withheld, follow_up
-from harvester.errors import HarvestError
-from harvester.listing import CampaignPage
-from harvester.model import Failure, FailureKind, Page, PageRequest
 from harvester.report.figures import duration
 from harvester.store.account_history import AccountHistory
 from harvester.store.calls import CallBook, Window

@@ -4,13 +4,13 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from harvester.cli.selection import Selection
-from harvester.cli.workshop import CAMPAIGNS, AccountBench
 from harvester.engine.discovery import ListingDesk, sent_campaigns
 from harvester.engine.gate import Gate
 from harvester.events import CampaignsDiscovered, JobsLeftOut, OffsetsDiffer
 from harvester.listing import CampaignFilter, CampaignType, SentCampaign
 from harvester.model import Action, Campaign, Discovery, Harvest
+from harvester.operations.selection import Selection
+from harvester.operations.workshop import CAMPAIGNS, AccountBench
 from harvester.settings import DiscoverySettings
 from harvester.store.listing_files import ListingFiles
 from harvester.store.lock import exclusive

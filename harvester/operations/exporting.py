@@ -1,21 +1,18 @@
 """Finished dates as fewer and larger files; behind `harvester export` and `harvester compact`."""
 
-import datetime as dt
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-import click
 import orjson
 
-from harvester.cli.choosing import chosen_harvests
-from harvester.cli.flags import ACCOUNT_FLAG, CONFIG_FLAG, DATE, JSON_FLAG, flags
-from harvester.cli.holding import holdings_of, manifest_of
-from harvester.cli.status import opened
 from harvester.errors import ConfigError, VerificationError
 from harvester.model import Harvest
+from harvester.operations.choosing import Choice, chosen_harvests
+from harvester.operations.holding import holdings_of, manifest_of
+from harvester.operations.opening import opened
 from harvester.report.figures import counted, duration, size
 from harvester.report.progress import reading_progress
 from harvester.report.quiet import quiet
@@ -40,19 +37,6 @@ OWN_FOLDERS = (RECIPIENTS, QUARANTINE, CHANGES, LISTINGS, "_parts")
 CHANGED = "Where a run was at work give the same command again; else harvester verify tells what is wrong."
 
 
-EXPORT_FLAGS = flags(
-    CONFIG_FLAG,
-    ACCOUNT_FLAG,
-    click.option("--as-of", type=DATE, metavar="DATE", help="The harvest date; default: the newest of each account."),
-    click.option("--all", "is_all", is_flag=True, help="All dates, the oldest first."),
-    click.option(
-        "--out", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
-        help="Where the files go; default: a folder in the output folder.",
-    ),
-    JSON_FLAG,
-)  # fmt: skip
-
-
 class Maker(Protocol):
     """A way to make one file of several partitions.
 
@@ -74,26 +58,6 @@ class Maker(Protocol):
             VerificationError: a source, or the file, is not what it should be.
             DiskError: the disk refuses.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which harvests are meant; without accounts all of them, without a date the newest of each, unless `is_all`."""
-
-    accounts: tuple[str, ...] = ()
-    date: dt.date | None = None
-    is_all: bool = False
-
-    @classmethod
-    def of_flags(cls, accounts: tuple[str, ...], as_of: dt.datetime | None, *, is_all: bool) -> "Choice":
-        """Return what the flags say.
-
-        Raises:
-            click.UsageError: they contradict each other.
-        """
-        if is_all and as_of is not None:
-            raise click.UsageError("--all and --as-of exclude each other.")
-        return cls(accounts, as_of.date() if as_of else None, is_all)
 
 
 @dataclass(slots=True)
@@ -202,7 +166,7 @@ def export(settings: Settings, home: Path, maker: Maker, choice: Choice) -> Expo
     """
     _check_place(settings, home)
     with opened(settings) as database:
-        harvests = chosen_harvests(Ledger(database, "").harvests(), choice.accounts, choice.date, is_all=choice.is_all)
+        harvests = chosen_harvests(Ledger(database, "").harvests(), choice)
         refuse_unsettled(database)
     with exclusive(settings.state / LOCK):
         sweep(home)

@@ -6,19 +6,19 @@ from collections.abc import Awaitable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from harvester.cli.changing import write_changes
-from harvester.cli.destination import Work
-from harvester.cli.ending import most_urgent
-from harvester.cli.planning import MANIFEST_WAIT_S, announce_work, now_of, plan
-from harvester.cli.proving import check_laws, judge, tell
-from harvester.cli.selection import Selection
-from harvester.cli.workshop import AccountBench, Store
 from harvester.engine.counting import Counting
 from harvester.engine.gate import Gate
 from harvester.engine.tools import Tools
 from harvester.errors import BusyError, DiskError, HarvestError, StoppedError
 from harvester.events import HarvestFinished
 from harvester.model import Command, Harvest, JobState
+from harvester.operations.changing import write_changes
+from harvester.operations.destination import Work
+from harvester.operations.ending import most_urgent
+from harvester.operations.planning import MANIFEST_WAIT_S, announce_work, now_of, plan
+from harvester.operations.proving import check_laws, judge, tell
+from harvester.operations.selection import Selection
+from harvester.operations.workshop import AccountBench, Store
 from harvester.store.lock import exclusive
 from harvester.store.manifest import mistold, told_truly, write_manifest
 
@@ -88,7 +88,7 @@ async def _work_through(bench: AccountBench, harvest: Harvest, counting: Countin
 
 async def _publish(bench: AccountBench, date: dt.date) -> None:
     """Bring the date to the object store, unless the run is asked to end."""
-    from harvester.cli.publishing import publish_harvest
+    from harvester.operations.publishing import publish_harvest
 
     tools = bench.tools
     harvest = await tools.offload_disk(partial(bench.store.ledger.open_harvest, bench.name, date))

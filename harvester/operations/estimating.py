@@ -5,10 +5,6 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
-from harvester.cli.limits import Deadline
-from harvester.cli.prospects import prospects
-from harvester.cli.selection import Selection
-from harvester.cli.workshop import RECIPIENTS, AccountBench, quota_of, rules_of
 from harvester.engine import lockout as breaker
 from harvester.engine.admission import free_calls
 from harvester.engine.estimate import Estimator, Intent
@@ -18,6 +14,10 @@ from harvester.engine.pricing import Price
 from harvester.engine.survey import Survey
 from harvester.errors import StoppedError
 from harvester.model import Harvest
+from harvester.operations.limits import Deadline
+from harvester.operations.prospects import prospects
+from harvester.operations.selection import Selection
+from harvester.operations.workshop import RECIPIENTS, AccountBench, quota_of, rules_of
 from harvester.report.plan import (
     AccountPlan,
     ActionPlan,

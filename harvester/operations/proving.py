@@ -7,7 +7,6 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from harvester.cli.workshop import AccountBench
 from harvester.engine.proof import (
     LAW_ACTIONS,
     LAW_ROWS_MAX,
@@ -23,6 +22,7 @@ from harvester.engine.proof import (
 )
 from harvester.events import CounterMisfits, HarvestJudged, JobsDoubted
 from harvester.model import Action, Harvest
+from harvester.operations.workshop import AccountBench
 from harvester.store.laws import CampaignSets, LawBook
 from harvester.store.reading import DamagedError, lines_of
 from harvester.store.verdicts import FinishedJob, VerdictBook

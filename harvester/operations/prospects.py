@@ -5,12 +5,12 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from harvester.cli.listing import filter_of
-from harvester.cli.selection import Selection
-from harvester.cli.workshop import CAMPAIGNS, AccountBench
 from harvester.engine.discovery import ListingDesk, sent_campaigns
 from harvester.listing import CampaignType, SentCampaign, Split
 from harvester.model import Campaign, Harvest
+from harvester.operations.listing import filter_of
+from harvester.operations.selection import Selection
+from harvester.operations.workshop import CAMPAIGNS, AccountBench
 from harvester.store.listing_files import ListingFiles
 from harvester.store.splits import Splits
 

@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from harvester.cli.account import harvest_accounts
-from harvester.cli.destination import open_courier, published_state
-from harvester.cli.ending import Ending, summarise
-from harvester.cli.fingerprint import fingerprint
-from harvester.cli.limits import NO_LIMITS, Limits, watching
-from harvester.cli.resuming import SIGNALS
-from harvester.cli.selection import Selection
-from harvester.cli.workshop import AccountBench, Approach, OnLockout, Store, open_store, open_tools, this_machine
 from harvester.clock import SystemClock
 from harvester.engine.stop import Stop
 from harvester.engine.tools import Tools
 from harvester.errors import BusyError, DiskError
 from harvester.events import DrainStarted, Emit
+from harvester.operations.account import harvest_accounts
+from harvester.operations.destination import open_courier, published_state
+from harvester.operations.ending import Ending, summarise
+from harvester.operations.fingerprint import fingerprint
+from harvester.operations.limits import NO_LIMITS, Limits, watching
+from harvester.operations.resuming import SIGNALS
+from harvester.operations.selection import Selection
+from harvester.operations.workshop import AccountBench, Approach, OnLockout, Store, open_store, open_tools, this_machine
 from harvester.report.live import choose
 from harvester.report.summary import RunSummary
 from harvester.report.tally import Tally

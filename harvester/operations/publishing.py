@@ -14,7 +14,6 @@ from io import BufferedReader
 from itertools import chain, islice
 from pathlib import Path
 
-from harvester.cli.destination import Work, open_courier
 from harvester.clock import SystemClock
 from harvester.cloud.bucket import PART_BYTES
 from harvester.cloud.delivery import Courier
@@ -22,6 +21,7 @@ from harvester.cloud.refusals import GO_ON
 from harvester.errors import BusyError, StoppedError, VerificationError
 from harvester.events import PublishFinished, PublishLeftOut, PublishStarted, PublishStored
 from harvester.model import Discovery, Harvest
+from harvester.operations.destination import Work, open_courier
 from harvester.publication import Deliverable
 from harvester.report.publishing import DateLine
 from harvester.settings import Settings

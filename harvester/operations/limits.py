@@ -7,9 +7,6 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
-
-import click
 
 from harvester.clock import Clock
 from harvester.engine.allowance import Allowance
@@ -25,8 +22,6 @@ DURATION = re.compile(r"(?=\d)(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?", re
 TIME_OF_DAY = re.compile(r"\d\d:\d\d(:\d\d)?", re.ASCII)
 
 FORMS = 'Give a duration ("2h30m"), a time of day in UTC ("06:00"), or a date and time ("2026-01-15T06:00Z").'
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +53,6 @@ class Limits:
 
 
 NO_LIMITS = Limits()
-
-
-def limit_options(function: Function) -> Function:
-    """Add the flags of the limits to a command; it gets `max_calls` and `deadline`, each as typed or None."""
-    deadline = click.option(
-        "--deadline", metavar="WHEN", help='Start no call after this: "2h30m", "06:00" (UTC), or a date and time.'
-    )
-    max_calls = click.option(
-        "--max-calls", type=click.IntRange(min=1), metavar="N", help="Make at most N calls to the recipients endpoint."
-    )
-    return max_calls(deadline(function))
 
 
 def limits_of(max_calls: int | None, deadline: str | None, clock: Clock) -> Limits:

@@ -2,8 +2,8 @@
 
 import datetime as dt
 
-from harvester.cli.selection import Selection
-from harvester.cli.workshop import LEDGER_FILE
+from harvester.operations.selection import Selection
+from harvester.operations.workshop import LEDGER_FILE
 from harvester.settings import Settings
 from harvester.store.database import Database
 from harvester.store.plans import unfinished_dates

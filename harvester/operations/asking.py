@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from harvester.cli.holding import SHAPES, holdings_of, manifests_of
-from harvester.cli.status import opened
-from harvester.cli.workshop import LEDGER_FILE
+from harvester.operations.holding import SHAPES, holdings_of, manifests_of
+from harvester.operations.opening import opened
+from harvester.operations.workshop import LEDGER_FILE
 from harvester.report.quiet import quiet
 from harvester.report.results import ROWS_DRAWN, Form, Heading, hidden_rows, write_csv, write_json, write_table
 from harvester.settings import Settings

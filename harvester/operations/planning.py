@@ -4,15 +4,15 @@ import datetime as dt
 from functools import partial
 from pathlib import Path
 
-from harvester.cli.estimating import calls_expected
-from harvester.cli.listing import keep_unlisted, list_campaigns
-from harvester.cli.selection import Selection
-from harvester.cli.workshop import AccountBench, Store
 from harvester.engine.gate import Gate
 from harvester.engine.tools import Tools
 from harvester.errors import BusyError
 from harvester.events import CampaignsUnlisted, HarvestStarted, PartitionsMissing, PrivacyChanged
 from harvester.model import Command, Harvest, JobState, Order
+from harvester.operations.estimating import calls_expected
+from harvester.operations.listing import keep_unlisted, list_campaigns
+from harvester.operations.selection import Selection
+from harvester.operations.workshop import AccountBench, Store
 from harvester.store.counters import CounterBook
 from harvester.store.lock import exclusive
 from harvester.store.manifest import mark_running, told_truly

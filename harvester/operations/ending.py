@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from signal import Signals
 
-from harvester.cli.remarks import remarks_on, verdicts_of
-from harvester.cli.resuming import SIGNAL_BASE
-from harvester.cli.selection import Selection
 from harvester.errors import URGENCY, BusyError, DiskError, HarvestError, StoppedError, VerificationError
 from harvester.model import Discovery, Harvest, JobState
+from harvester.operations.remarks import remarks_on, verdicts_of
+from harvester.operations.resuming import SIGNAL_BASE
+from harvester.operations.selection import Selection
 from harvester.report.summary import AccountSummary, Problem, RunSummary
 from harvester.store.job_report import JobReport
 from harvester.store.ledger import Ledger

@@ -11,8 +11,6 @@ from enum import StrEnum, auto
 from functools import partial
 from typing import TypeVar
 
-from harvester.cli.contact_records import ContactRecords
-from harvester.cli.protection import group_id_of, privacy_of
 from harvester.clock import Clock, SystemClock
 from harvester.engine.admission import Admission, Quota
 from harvester.engine.allowance import Allowance
@@ -31,6 +29,8 @@ from harvester.engine.tools import Pace, Tools
 from harvester.engine.writer import Writer
 from harvester.events import Emit, Event, LockoutOpened
 from harvester.model import Action, Command, Harvest, Order
+from harvester.operations.contact_records import ContactRecords
+from harvester.operations.protection import group_id_of, privacy_of
 from harvester.settings import AccountSettings, BudgetSettings, NightlySettings, Settings
 from harvester.store.boot import adopt_boot
 from harvester.store.calls import CallBook, Window

@@ -1,0 +1,56 @@
+"""What must not happen beside others who are at work on the same files."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from harvester.errors import BusyError
+from harvester.model import Harvest
+from harvester.operations.changing import lock_folder
+from harvester.operations.exporting import LOCK as EXPORTS
+from harvester.settings import Settings
+from harvester.store.database import Database
+from harvester.store.ledger import Ledger
+from harvester.store.lock import exclusive, runs_at_work
+from harvester.store.verification import is_worked_on
+
+
+def refuse_beside_a_run(
+    settings: Settings, database: Database, harvests: Iterable[Harvest], what_was_left: str, remedy: str
+) -> None:
+    """Go on only if no run is at work on any of the harvests.
+
+    Args:
+        settings: say where runs leave their marks.
+        database: the open ledger.
+        harvests: those that are meant.
+        what_was_left: what was not done, for the message: "nothing was changed".
+        remedy: what a person can do instead.
+
+    Raises:
+        BusyError: a run is; it is named.
+    """
+    live = runs_at_work(settings.state)
+    for harvest in harvests:
+        if is_worked_on(database, harvest, live):
+            runs, date = ", ".join(live.values()), f"{harvest.account} {harvest.date}"
+            raise BusyError(f"Another run ({runs}) is at work on {date}; {what_was_left}.", remedy)
+
+
+@contextmanager
+def alone(settings: Settings, database: Database) -> Iterator[None]:
+    """Keep runs and writers of changes away for as long as files are rewritten or removed.
+
+    Raises:
+        BusyError: one is at work now; nothing was changed.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(exclusive(settings.state))
+        stack.enter_context(exclusive(settings.state / EXPORTS))
+        if live := runs_at_work(settings.state):
+            raise BusyError(
+                f"A run ({', '.join(live.values())}) is at work; nothing was changed.",
+                "Wait for it to end, then try again.",
+            )
+        for account in sorted({harvest.account for harvest in Ledger(database, "").harvests()}):
+            stack.enter_context(exclusive(lock_folder(settings.state, account)))
+        yield
