@@ -109,6 +109,14 @@ class Proxy:
     asked: list[Asked] = field(default_factory=list)
     at_once: int = 0
     at_once_max: int = 0
+    passed_on: set[asyncio.Task[bytes]] = field(default_factory=set)
+
+    async def pass_on(self, store: ObjectStore, head: str, body: bytes) -> bytes:
+        """Let the store do it: what has reached it is done, also when whoever asked is gone."""
+        task = asyncio.create_task(_forwarded(store, head, body))
+        self.passed_on.add(task)
+        task.add_done_callback(self.passed_on.discard)
+        return await asyncio.shield(task)
 
     @property
     def told(self) -> list[str]:
@@ -148,6 +156,7 @@ async def proxied(store: ObjectStore, spoil: Spoil = lambda _: Spoiling.PASS) ->
         for task in left:
             task.cancel()
         await asyncio.gather(*left)
+        await asyncio.gather(*proxy.passed_on)
 
 
 async def _serve(proxy: Proxy, store: ObjectStore, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -178,7 +187,7 @@ async def _serve(proxy: Proxy, store: ObjectStore, reader: asyncio.StreamReader,
     if spoiling is Spoiling.NEVER:
         await reader.read()  # until the client goes away
         return None
-    reply = await _forwarded(store, head, body)
+    reply = await proxy.pass_on(store, head, body)
     if spoiling is Spoiling.LOSE:
         return _reset(writer)
     if spoiling is Spoiling.HOLD:
