@@ -284,7 +284,7 @@ class PublishStored(Event):
 
 @dataclass(frozen=True, slots=True)
 class PublishFinished(Event):
-    """All of a date is in the object store, its manifest last; objects `removed` are named by it no more."""
+    """All of a date is in the object store, its manifest last; objects `removed` are named by no manifest any more."""
 
     name = "publish.finished"
     date: str

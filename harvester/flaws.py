@@ -19,6 +19,7 @@ class FlawKind(StrEnum):
     STRANGER = auto()  #: a file that no entry of the ledger accounts for
     CHANGES = auto()  #: a change file is missing, or has other bytes than were written
     LEFTOVER = auto()  #: a part that no job needs any more
+    ERASURE = auto()  #: somebody is to be forgotten, and is not yet everywhere
 
 
 _HARVEST_AGAIN = "harvester verify --repair has it harvested again."
@@ -37,6 +38,7 @@ REMEDIES: Mapping[FlawKind, str] = {
     FlawKind.STRANGER: _REMOVE,
     FlawKind.CHANGES: "Remove it if it is there, and harvester changes --as-of its date writes it again.",
     FlawKind.LEFTOVER: "No job needs it: remove it.",
+    FlawKind.ERASURE: "Run harvester forget again with the same address.",
 }
 
 
@@ -46,7 +48,7 @@ class Flaw:
 
     Attributes:
         kind: in what way.
-        path: of the file or folder, below the output folder; it names account, date and action.
+        path: of the file or folder, below the output folder; it names account, date and action. Of an erasure its id.
         what: what is wrong with it, without a value of any row.
         dates: the other harvest dates, ISO, whose manifests name the same file.
     """

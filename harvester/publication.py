@@ -1,6 +1,20 @@
 """What is published, as values: a file that readers of a date need, and the object that holds it."""
 
+import re
 from dataclasses import dataclass
+
+_NAME = r"[^/\x00-\x1f\x7f*?\[\]{}]+"
+"""No part of a path that an engine would take for a pattern."""
+
+_FINISHED = re.compile(
+    rf"(?:recipients|changes)/account={_NAME}/dt=\d{{4}}-\d\d-\d\d/action=[a-z]+/{_NAME}\.jsonl(?:\.gz|\.zst)?"
+    rf"|campaigns/account={_NAME}/dt=\d{{4}}-\d\d-\d\d/campaigns\.jsonl"
+)
+
+
+def is_finished_file(path: str) -> bool:
+    """Tell whether a path below the output folder is one that we give: a changed manifest shall not lead elsewhere."""
+    return _FINISHED.fullmatch(path) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class PublishSettings(Section):
         credentials_file: lines NAME=value, as in the environment; None for the environment and the machine's own role.
         concurrency: files under way at once.
         timeout_s: from the start of a request to its last byte; of a large file each part is one.
-        patience_s: for how long a request that fails is tried again.
+        patience_s: for how long a request is tried again after it has failed first.
     """
 
     url: Annotated[str, AfterValidator(_place)] | None = None

@@ -17,10 +17,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import obstore
+
 import harvester.cli.forget
+import harvester.cli.publish
 import harvester.cli.purge
 import harvester.cli.run
-import harvester.cli.verify  # noqa: F401  what is forked needs not be imported each time
+import harvester.cli.status
+import harvester.cli.verify
+import harvester.operations.publishing  # noqa: F401  what is forked needs not be imported each time
 from harvester.cli.main import main
 from harvester.store.database import Database
 
@@ -42,6 +47,7 @@ class Request:
         after: commands that are given at last.
         first: the step before which it is killed first.
         stride: how many steps later it is killed next; 1 for every one.
+        kept: a folder in there that is copied as each kill leaves it, to the name of the copy with `.left`.
     """
 
     template: str
@@ -52,6 +58,7 @@ class Request:
     after: list[list[str]]
     first: int = 1
     stride: int = 1
+    kept: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,8 @@ def _serve(request: Request) -> None:
         folder = Path(request.work, str(number))
         subprocess.run(["cp", "-a", request.template, str(folder)], check=True)  # noqa: S607  the system's own
         first = _run(folder, request.command, request.said, number)
+        if request.kept:
+            subprocess.run(["cp", "-a", str(folder / request.kept), f"{folder}.left"], check=True)  # noqa: S607
         between = [_run(folder, each, "") for each in request.between]
         again = _run(folder, request.command, request.said)
         after = [_run(folder, each, "") for each in request.after]
@@ -117,6 +126,21 @@ def _kill_at(number: int) -> None:
     sys.addaudithook(heard)
     os.fsync = _before(step, os.fsync)  # type: ignore[assignment]
     _watch_commits(step)
+    _watch_requests(step)
+
+
+def _watch_requests(step: Callable[[], None]) -> None:
+    """Take each request to an object store for a step."""
+
+    def watched(request: Callable[..., Any]) -> Callable[..., Any]:
+        def asked(*values: Any, **how: Any) -> Any:
+            step()
+            return request(*values, **how)
+
+        return asked
+
+    for name in ("get_async", "put_async", "delete_async"):
+        setattr(obstore, name, watched(getattr(obstore, name)))
 
 
 def _before(step: Callable[[], None], change: Callable[[int], None]) -> Callable[[int], None]:

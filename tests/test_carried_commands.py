@@ -11,7 +11,10 @@ from factories import DATE
 from harvested import KEYS, Harvested, carried, harvested
 
 from harvester.cli import explain, verify
+from harvester.config import load
+from harvester.errors import VerificationError
 from harvester.model import Command
+from harvester.operations.choosing import Choice
 from harvester.store.database import Database
 
 NIGHT = "2026-03-15"
@@ -107,3 +110,42 @@ def test_explain_tells_why_no_counter_was_asked(
 
     assert str(told["because"]).startswith(because)
     assert told["next_look"] == next_look
+
+
+def test_a_repair_looks_again_before_it_changes_anything(done: Harvested) -> None:
+    """Hours may lie between the first look and the last file: what was cut off meanwhile is left to its own command."""
+    settings = load(done.folder / "config.toml")
+    done.partition("k2").unlink()
+    choice = Choice((), None, is_all=True)
+    found = verify.verify(settings, done.database, [done.harvest], choice)
+    before = done.manifest().read_bytes()
+
+    for broken, mended in (
+        ("INSERT INTO erasures (id, subject, began_at, step) VALUES ('', '', '', '{}')", "DELETE FROM erasures"),
+        ("UPDATE harvests SET purge = 'begun'", "UPDATE harvests SET purge = NULL"),
+    ):
+        done.sql(broken)
+        with pytest.raises(VerificationError, match="cut off"):
+            verify.repair(settings, done.database, found)
+        done.sql(mended)
+        assert done.manifest().read_bytes() == before
+
+    assert verify.repair(settings, done.database, found).requeued == 1
+
+
+def test_a_repair_makes_no_date_of_one_that_was_purged_meanwhile(done: Harvested) -> None:
+    """What is gone from the ledger stays gone."""
+    settings = load(done.folder / "config.toml")
+    done.partition("k2").unlink()
+    found = verify.verify(settings, done.database, [done.harvest], Choice((), None, is_all=True))
+    done.sql("DELETE FROM pages")
+    done.sql("DELETE FROM snapshots")
+    done.sql("DELETE FROM jobs")
+    done.sql("DELETE FROM harvests")
+    (done.date_folder / "_manifest.json").unlink()
+
+    repaired = verify.repair(settings, done.database, found)
+
+    assert (repaired.requeued, repaired.dates) == (0, frozenset())
+    assert done.ledger.harvests() == []
+    assert not (done.date_folder / "_manifest.json").exists()

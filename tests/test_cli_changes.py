@@ -11,7 +11,10 @@ import pytest
 from factories import rows
 from nights import Nights
 
+from harvester.cli.changes import ChangeWriting
 from harvester.cli.main import main
+from harvester.config import load
+from harvester.errors import VerificationError
 from harvester.model import Action
 from harvester.operations.changing import lock_folder
 from harvester.store.database import Database
@@ -167,3 +170,33 @@ def test_what_is_not_there_is_a_matter_of_usage(
 
     assert code == 2
     assert words in capsys.readouterr().err
+
+
+def test_forgetting_that_is_cut_off_meanwhile_stops_the_comparison(nights: Nights) -> None:
+    """It is looked for under the lock that forgetting holds, not only before the first date."""
+    job = nights.harvested(0, rows(1, 3))
+    with nights.database.writing(nights.database.durable) as connection:
+        connection.execute("INSERT INTO erasures (id, subject, began_at, step) VALUES ('e', 's', '', '{}')")
+    writing = ChangeWriting(load(nights.folder / "config.toml"), nights.database, ())
+
+    with pytest.raises(VerificationError, match="forget"):
+        writing.write([nights.of(0)])
+
+    assert nights.book.changes_of(job) is None
+
+
+def test_a_date_that_was_purged_meanwhile_is_left_alone(nights: Nights) -> None:
+    """What was kept of it gets no change file, and the date no manifest; nor does the next night make up for it."""
+    nights.harvested(0, rows(1, 3))
+    job = nights.harvested(1, rows(1, 4))
+    harvest, next_one = nights.of(1), nights.of(2)
+    with nights.database.writing(nights.database.durable) as connection:
+        connection.execute("UPDATE jobs SET changes = '{}' WHERE harvest_id = ?", (nights.of(0).id,))
+        connection.execute("UPDATE harvests SET purge = 'done' WHERE id = ?", (harvest.id,))
+
+    ChangeWriting(load(nights.folder / "config.toml"), nights.database, ()).write([harvest])
+
+    assert nights.book.changes_of(job) is None
+    assert not (nights.output / "changes").exists()
+    assert list(nights.output.rglob("_manifest.json")) == []
+    assert nights.book.cut_off(next_one) == []

@@ -4,10 +4,11 @@ import gzip
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 from exported import ODD, date, plain, practised, typed, written
 from nights import Nights
+from purged import older_than
 
-from harvester.model import Action
+from harvester.model import Action, Campaign
+from harvester.operations import exporting
 from harvester.store.database import Database
 from harvester.store.lock import exclusive
+from harvester.store.manifest import mark_running
 from harvester.store.partitions import Compression
 from harvester.store.reading import lines_of
 from harvester.warehouse import batches
@@ -138,7 +142,7 @@ def test_the_manifest_of_an_export_tells_of_every_file(command: str, gzipped: Ni
         content = (home / file["path"]).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (file["bytes"], file["sha256"])
         assert (home / file["path"]).stat().st_mode & 0o777 == 0o600
-    assert not list((home / "_parts").iterdir())
+    assert not list((home / "_export_parts").iterdir())
 
 
 @pytest.mark.parametrize("command", ["export", "compact"])
@@ -208,6 +212,80 @@ def test_a_source_that_was_changed_is_no_source(
     assert manifest(home, 0) == before
 
 
+@pytest.mark.parametrize("command", ["export", "compact"])
+def test_what_later_dates_carry_of_a_purged_date_is_exported(command: str, gzipped: Nights) -> None:
+    """Under its own date, which is told to be purged; what nobody carries is in no export."""
+    assert typed(gzipped.folder, "purge", "--older-than", older_than(1)) == 0
+
+    assert typed(gzipped.folder, command, "--all") == 0
+
+    told = manifest(gzipped.output / {"export": "parquet"}.get(command, command), 0)
+    assert (told["state"], told["date_state"], told["rows"]) == ("complete", "purged", len(ODD))
+    assert told["actions"].keys() == {"sentcontacts"}
+
+
+def test_a_date_whose_run_is_at_work_is_left_out(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its files may change; the other dates are exported, each with how complete it is, and the exit code is 75."""
+    mark_running(gzipped.output, gzipped.ledger, gzipped.of(1), "2026-03-20T02:00:00+00:00")
+    gzipped.ledger.plan(gzipped.of(0), [Campaign("k3")], [Action.SENT])
+    written(gzipped, 0)
+
+    assert typed(gzipped.folder, "compact", "--all", "--json") == 75
+
+    printed = capsys.readouterr()
+    assert manifest(gzipped.output / "compact", 0)["date_state"] == "partial"
+    assert not (gzipped.output / "compact" / FOLDER.format(date(1))).exists()
+    assert [line[: len("acme 2026-03-15")] for line in json.loads(printed.out)["left_out"]] == [f"acme {date(1)}"]
+    assert f"acme {date(1)}: left out" in printed.err
+
+
+def test_a_date_that_becomes_complete_is_told_anew(gzipped: Nights) -> None:
+    """Though none of its exported files changes."""
+    gzipped.ledger.plan(gzipped.of(0), [Campaign("k3")], [Action.SENT])
+    written(gzipped, 0)
+    typed(gzipped.folder, "compact", "--as-of", date(0))
+    gzipped.database.durable.execute("UPDATE jobs SET state = 'skipped' WHERE state = 'pending'")
+    written(gzipped, 0)
+
+    typed(gzipped.folder, "compact", "--as-of", date(0))
+
+    assert manifest(gzipped.output / "compact", 0)["date_state"] == "complete"
+
+
+def test_a_run_that_has_just_begun_does_not_fail_an_export(gzipped: Nights) -> None:
+    """Its date has no manifest yet, and is left out like one that is running."""
+    gzipped.of(2)
+
+    assert typed(gzipped.folder, "compact", "--all") == 75
+    assert manifest(gzipped.output / "compact", 1)["state"] == "complete"
+
+
+def test_forgetting_that_is_cut_off_meanwhile_stops_an_export(gzipped: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was erased is looked for once nobody else can begin to erase: exit code 6."""
+
+    @contextmanager
+    def after_a_forget(state: Path) -> Iterator[None]:
+        gzipped.database.durable.execute(
+            "INSERT INTO erasures (id, subject, step, began_at) VALUES ('e', 's', NULL, '')"
+        )
+        with exclusive(state):
+            yield
+
+    monkeypatch.setattr(exporting, "exclusive", after_a_forget)
+
+    assert typed(gzipped.folder, "compact", "--all") == 6
+    assert not list(gzipped.output.glob("compact/**/part-*"))
+
+
+def test_the_output_of_another_harvester_is_no_place_for_exports(gzipped: Nights) -> None:
+    """There the manifests of dates lie: exit code 2."""
+    other = gzipped.folder / "other" / FOLDER.format(date(0)) / "_manifest.json"
+    other.parent.mkdir(parents=True)
+    shutil.copy(gzipped.output / FOLDER.format(date(0)) / "_manifest.json", other)
+
+    assert typed(gzipped.folder, "compact", "--out", str(gzipped.folder / "other")) == 2
+
+
 @pytest.mark.parametrize("place", ["data", "data/recipients", "data/changes/x", "state", "."])
 def test_exports_have_a_place_of_their_own(place: str, gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
     """Where harvester keeps its own files, no others are put among them: exit code 2."""
@@ -256,8 +334,11 @@ def test_A_16_killed_at_any_step_the_same_command_completes(command: str, gzippe
     assert whole["code"] == 0
     for step in killed:
         assert (step["code"], step["again"]) == (99, 0)
+        assert step["named"].items() <= step["killed"].items()
         assert named(step["after"]) == named(whole["after"])
-    assert all("_parts" not in path for path in whole["after"])
+    assert all("_export_parts" not in path for path in whole["after"])
+    if not is_first:  # what was there before is named until its own action is replaced
+        assert killed[0]["named"]
 
 
 def named(tree: dict[str, str]) -> set[str]:

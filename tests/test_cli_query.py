@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +13,9 @@ from typing import Any
 import pytest
 from exported import ODD, date, plain, practised, typed, written
 from nights import Nights
+from purged import older_than
 
+from harvester.cli.query import STATEMENT_CHARS_MAX
 from harvester.store.database import Database
 from harvester.store.partitions import Compression
 
@@ -68,6 +72,20 @@ def test_recipients_current_follows_what_is_carried(nights: Nights, capsys: pyte
     ]
 
 
+def test_what_later_dates_carry_of_a_purged_date_is_a_reading_of_it(
+    gzipped: Nights, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its manifest is gone, its rows are not."""
+    assert typed(gzipped.folder, "purge", "--older-than", older_than(1)) == 0
+    capsys.readouterr()
+
+    sql = "SELECT dt, campaign_key AS k, count(*) AS n FROM recipients GROUP BY ALL ORDER BY ALL"
+    assert [tuple(row.values()) for row in asked(gzipped, capsys, sql)] == [
+        (date(0), "k1", len(ODD)),
+        (date(1), "k2", 3),
+    ]
+
+
 def test_a_set_that_became_empty_is_empty_in_recipients_current(
     gzipped: Nights, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,7 +136,8 @@ def test_campaigns_are_told_as_they_were_last_listed(gzipped: Nights, capsys: py
         target.write_text(
             "".join(f'{{"account":"acme","campaign_key":"k{n}","name":"{name}"}}\n' for n, name in enumerate(names))
         )
-        told = f'{{"path":"{path}","campaigns":1,"bytes":1,"sha256":"{"0" * 64}","children_missing":0}}'
+        size_bytes = target.stat().st_size
+        told = f'{{"path":"{path}","campaigns":1,"bytes":{size_bytes},"sha256":"{"0" * 64}","children_missing":0}}'
         gzipped.database.durable.execute("UPDATE harvests SET listing = ? WHERE date = ?", (told, date(night)))
     written(gzipped, 0, 1)
 
@@ -207,12 +226,48 @@ def test_a_mistake_is_told_in_the_engines_words(gzipped: Nights, capsys: pytest.
     assert "\nLINE 2: SELECT emial FROM recipients" in told
 
 
-def test_no_error_repeats_an_address(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
-    """The engine names the value that it cannot convert; we do not."""
-    told = refused(gzipped, capsys, "SELECT email::INTEGER FROM recipients WHERE email IS NOT NULL")
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "first_name::INTEGER",
+        "email::INTEGER",
+        "first_name::DATE",
+        "first_name::JSON->>'x'",
+        "strptime(first_name, '%Y')",
+        "phone::BIGINT::TINYINT",
+        "phone::BIGINT * 9223372036854775807",
+        "chr(-phone::INTEGER)",
+        "regexp_matches('x', '(' || first_name)",
+        "date_trunc(first_name, now())",
+    ],
+)
+def test_no_error_repeats_what_stands_in_a_row(
+    expression: str, gzipped: Nights, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The engine names the value that it cannot make sense of; we do not."""
+    person = {
+        "contactid": "77",
+        "contactemailaddress": "ada@x.example",
+        "contactfn": "Ada 'O\nline",
+        "phone": "5551234",
+    }
+    gzipped.harvested(2, [person], "k3")
+    written(gzipped, 2)
 
+    sql = f"SELECT {expression} FROM recipients WHERE campaign_key = 'k3'"  # noqa: S608  ours alone
+    told = refused(gzipped, capsys, sql)
+
+    assert "Error: " in told
+    assert not any(value in told for value in ("Ada", "ada", "line", "x.example", "5551234"))
+
+
+def test_no_error_repeats_an_address_of_the_statement(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """Standard error often goes to a log."""
+    told = refused(gzipped, capsys, "SELECT emial FROM recipients WHERE email = 'ada@x.example'")
+
+    assert "emial" in told
     assert "[e-mail]" in told
-    assert "x.example" not in told
+    assert "ada" not in told
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}x\n", b"\x1f\x8b\x08broken"])
@@ -228,13 +283,79 @@ def test_a_spoiled_file_is_told(damage: bytes, gzipped: Nights, capsys: pytest.C
     assert "k2.jsonl.gz" in capsys.readouterr().err
 
 
+def test_a_partition_that_was_cut_off_is_told(nights: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """The engine takes the end of a cut file for its end: what is not as large as the manifest says is not read."""
+    partition = next(nights.output.glob("recipients/*/*/action=sentcontacts/k2.jsonl*"))
+    partition.write_bytes(partition.read_bytes()[:-9])
+
+    assert f"{partition.name}: it is not the file" in refused(nights, capsys, "FROM recipients", code=6)
+
+
+def test_a_link_in_the_place_of_a_partition_is_not_followed(
+    gzipped: Nights, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever it leads."""
+    partition = next(gzipped.output.glob("recipients/*/*/action=sentcontacts/k2.jsonl.gz"))
+    partition.rename(gzipped.folder / "elsewhere")
+    partition.symlink_to(gzipped.folder / "elsewhere")
+
+    assert "it is not the file" in refused(gzipped, capsys, "FROM recipients", code=6)
+
+
+@pytest.mark.parametrize(("where", "told"), [("action = 'openedcontacts'", "k1.jsonl:"), ("true", "no JSON")])
+def test_a_line_that_cannot_be_read_is_told(
+    where: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its file, unless another file must be read with care; and without what stands in it."""
+    with closing(Database(tmp_path / "state" / "ledger.sqlite")) as database:
+        nights = practised(Nights(tmp_path, database, Compression.NONE))
+        partition = next(nights.output.glob("recipients/*/*/action=openedcontacts/k1.jsonl"))
+        partition.write_bytes(b"x" + partition.read_bytes()[1:])
+
+        said = refused(nights, capsys, f"FROM recipients WHERE {where}", code=6)
+
+    assert told in said
+    assert "x.example" not in said
+
+
+def test_an_answer_that_cannot_be_written_is_no_success(gzipped: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk behind standard output ends with 7."""
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert typed(gzipped.folder, "query", "FROM recipients") == 7
+
+
+def test_a_reader_that_leaves_is_no_trouble(gzipped: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with `head`: what it wanted it has."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w", encoding="utf-8") as gone:  # noqa: PTH123  a pipe has no path
+        monkeypatch.setattr(sys, "stdout", gone)
+        assert typed(gzipped.folder, "query", "FROM recipients") == 0
+
+
+def test_an_answer_is_utf_8_whatever_the_locale(gzipped: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No row is lost for a sign that the encoding of the terminal has not."""
+    content = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(content, encoding="ascii"))
+
+    assert typed(gzipped.folder, "query", "--format", "csv", "SELECT '\U0001f600' AS sign") == 0
+    assert content.getvalue().decode() == "sign\n\U0001f600\n"
+
+
 def test_csv_is_safe_to_open(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
     """Text that a spreadsheet would execute is defused, a negative number is not, null is empty."""
-    sql = "SELECT first_name AS \"@name\", -5 AS n, NULL AS nothing FROM recipients WHERE contact_id = '1'"
+    sql = (
+        "SELECT first_name AS \"@name\", -5 AS n, NULL AS nothing, '-5'::JSON AS j, (-5)::BIGNUM AS b"
+        " FROM recipients WHERE contact_id = '1'"
+    )
 
     assert typed(gzipped.folder, "query", "--format", "csv", sql) == 0
 
-    assert list(csv.reader(io.StringIO(capsys.readouterr().out))) == [["'@name", "n", "nothing"], ["'=1+1", "-5", ""]]
+    assert list(csv.reader(io.StringIO(capsys.readouterr().out))) == [
+        ["'@name", "n", "nothing", "j", "b"],
+        ["'=1+1", "-5", "", "-5", "-5"],
+    ]
 
 
 def test_in_a_pipe_a_table_is_lines_of_tabs(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
@@ -257,6 +378,31 @@ def test_the_statement_may_come_from_a_file(gzipped: Nights, capsys: pytest.Capt
     assert capsys.readouterr().out == f"n\n{len(ODD) + 9}\n"
 
 
+@pytest.mark.parametrize(
+    "content", ["SELECT 'é'".encode("latin-1"), b"SELECT 1 -- " + bytes(STATEMENT_CHARS_MAX)], ids=["latin-1", "long"]
+)
+def test_a_file_that_is_no_statement_is_refused(
+    content: bytes, gzipped: Nights, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither mended nor cut: another statement would give another answer."""
+    path = gzipped.folder / "question.sql"
+    path.write_bytes(content)
+
+    assert typed(gzipped.folder, "query", "--file", str(path)) == 2
+    assert "The statement is" in capsys.readouterr().err
+
+
+def test_an_argument_that_is_no_text_is_refused(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """Bytes that are no UTF-8 reach a program as lone surrogates."""
+    assert "not UTF-8" in refused(gzipped, capsys, "SELECT '\udcff'")
+
+
+@pytest.mark.parametrize("end", [";", "; -- c", " -- c;", ";;\n/* c */\n"])
+def test_a_statement_may_end_in_any_way(end: str, gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """A semicolon and a comment are no second statement."""
+    assert asked(gzipped, capsys, f"SELECT 'é;' AS text{end}") == [{"text": "é;"}]
+
+
 def test_one_statement_is_given_one_way(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
     """Neither none nor two."""
     assert typed(gzipped.folder, "query") == 2
@@ -265,9 +411,14 @@ def test_one_statement_is_given_one_way(gzipped: Nights, capsys: pytest.CaptureF
 
 def test_json_is_json_whatever_the_values(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
     """What JSON has no sign for is null; two columns of one name stay apart."""
-    sql = "SELECT 'nan'::DOUBLE AS x, '-inf'::DOUBLE AS y, 1 AS a, 2 AS a, 'NaN' AS t, {'k': [1, NULL]} AS s"
+    sql = (
+        "SELECT 'nan'::DOUBLE AS x, '-inf'::DOUBLE AS y, 1 AS a, 2 AS a, 'a \"NaN' AS t, {'k': [1, NULL]} AS s,"
+        " ['nan'::DOUBLE, '-inf', 1] AS l"
+    )
 
-    assert asked(gzipped, capsys, sql) == [{"x": None, "y": None, "a": 1, "a_1": 2, "t": "NaN", "s": {"k": [1, None]}}]
+    assert asked(gzipped, capsys, sql) == [
+        {"x": None, "y": None, "a": 1, "a_1": 2, "t": 'a "NaN', "s": {"k": [1, None]}, "l": [None, None, 1]}
+    ]
 
 
 def test_nothing_is_left_in_the_scratch_folder(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:

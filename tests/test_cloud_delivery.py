@@ -1,7 +1,12 @@
 """Files on their way to a real server that speaks S3, through faults of the network and of the server."""
 
+import asyncio
+import base64
 import hashlib
 import io
+import itertools
+import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +17,7 @@ from object_store import BUCKET, CREDENTIALS, Asked, ObjectStore, Spoiling, obje
 
 from harvester.cloud.bucket import PART_BYTES, Access, Bucket
 from harvester.cloud.delivery import Courier
-from harvester.errors import ConfigError, CredentialsError, StoppedError
+from harvester.errors import ConfigError, CredentialsError, DiskError, StoppedError
 from harvester.publication import Deliverable
 
 KEY = "recipients/account=acme/dt=2026-01-15/action=sentcontacts/k~1.jsonl.gz"
@@ -35,8 +40,15 @@ def courier_to(
 ) -> Courier:
     options = {name.lower(): value for name, value in CREDENTIALS.items()}
     options |= {"aws_endpoint": endpoint, "aws_region": "us-east-1"}
-    access = Access(f"s3://{bucket}/{prefix}", options, is_plain_http=True, timeout_s=timeout_s, patience_s=patience_s)
-    return Courier(Bucket(access), time.monotonic, seeded())
+    access = Access(
+        f"s3://{bucket}/{prefix}",
+        options,
+        has_credentials=True,
+        is_plain_http=True,
+        timeout_s=timeout_s,
+        patience_s=patience_s,
+    )
+    return Courier(Bucket(access), time.monotonic, asyncio.sleep, seeded())
 
 
 def deliverable(content: bytes, key: str = KEY) -> Deliverable:
@@ -46,12 +58,12 @@ def deliverable(content: bytes, key: str = KEY) -> Deliverable:
 async def test_a_file_is_put_where_there_is_none_and_looked_at(server: ObjectStore, prefix: str) -> None:
     """One conditional put, one look: the object has the bytes, and the hash beside it."""
     async with proxied(server) as proxy:
-        stored = await courier_to(proxy.url, prefix).deliver(deliverable(b"rows"), b"rows", is_known=False)
+        await courier_to(proxy.url, prefix).deliver(deliverable(b"rows"), b"rows", is_known=False)
 
     assert [asked.method for asked in proxy.asked] == ["PUT", "HEAD"]
     assert proxy.asked[0].has("if-none-match")
     assert server.read(f"{prefix}/{KEY}") == b"rows"
-    assert server.remark(f"{prefix}/{KEY}") == stored.sha256 == deliverable(b"rows").sha256
+    assert server.remark(f"{prefix}/{KEY}") == deliverable(b"rows").sha256
 
 
 @pytest.mark.parametrize("is_known", [True, False])
@@ -205,13 +217,95 @@ async def test_a_large_file_goes_up_in_parts(server: ObjectStore, prefix: str) -
     assert len(proxy.asked) == sent + 1
 
 
+async def test_the_server_is_told_what_must_arrive(server: ObjectStore, prefix: str) -> None:
+    """Each request has the SHA-256 of its body: S3 stores none that has another, of a large file no such part."""
+    large = b"x" * (PART_BYTES + 1)
+    async with proxied(server) as proxy:
+        courier = courier_to(proxy.url, prefix)
+        await courier.deliver(deliverable(b"rows"), b"rows", is_known=False)
+        await courier.deliver(deliverable(large), io.BufferedReader(io.BytesIO(large)), is_known=False)
+
+    told = {found[1] for asked in proxy.asked if (found := re.search(r"x-amz-checksum-sha256: (\S+)", asked.headers))}
+    bodies = (b"rows", large[:PART_BYTES], large[PART_BYTES:])
+    assert told == {base64.b64encode(hashlib.sha256(body).digest()).decode() for body in bodies}
+
+
+async def test_who_may_not_list_is_not_taken_for_a_stranger(server: ObjectStore, prefix: str) -> None:
+    """S3 refuses a look at what is absent to those who may not list: a large file goes up all the same."""
+    content = b"x" * (PART_BYTES + 1)
+    async with proxied(server, lambda asked: Spoiling.DENY if asked.number == 1 else Spoiling.PASS) as proxy:
+        file = io.BufferedReader(io.BytesIO(content))
+        await courier_to(proxy.url, prefix).deliver(deliverable(content), file, is_known=False)
+
+    assert proxy.asked[0].method == "HEAD"
+    assert server.read(f"{prefix}/{KEY}") == content
+
+
+async def test_patience_begins_with_the_first_failure(server: ObjectStore, prefix: str) -> None:
+    """An upload that fails after a longer time than `patience_s` is tried again."""
+    now_s = itertools.count(0, 1000)
+    async with proxied(server, lambda asked: Spoiling.LOSE if asked.number == 1 else Spoiling.PASS) as proxy:
+        patient = courier_to(proxy.url, prefix)
+        courier = Courier(patient.bucket, lambda: float(next(now_s)), asyncio.sleep, seeded())
+        await courier.deliver(deliverable(b"rows"), b"rows", is_known=False)
+
+    assert server.read(f"{prefix}/{KEY}") == b"rows"
+
+
+async def test_asked_to_stop_it_does_not_try_again(server: ObjectStore, prefix: str) -> None:
+    """Between two tries it is heard that the run is to end."""
+
+    async def pause(_: float) -> None:
+        raise StoppedError("SIGTERM")
+
+    async with proxied(server, lambda _: Spoiling.RESET) as proxy:
+        courier = Courier(courier_to(proxy.url, prefix).bucket, time.monotonic, pause, seeded())
+        with pytest.raises(StoppedError, match="SIGTERM"):
+            await courier.deliver(deliverable(b"rows"), b"rows", is_known=False)
+
+    assert len(proxy.asked) == 1
+
+
+async def test_credentials_that_are_given_stand_alone(
+    server: ObjectStore, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the environment has of others is not mixed in, and stays there for others."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "stale")
+    monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")
+    async with proxied(server) as proxy:
+        await courier_to(proxy.url, prefix).deliver(deliverable(b"rows"), b"rows", is_known=False)
+
+    assert all(asked.has("authorization") and not asked.has("x-amz-security-token") for asked in proxy.asked)
+    assert os.environ["AWS_SESSION_TOKEN"] == "stale"
+
+
+def test_half_of_the_credentials_is_told_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person must act: no network was asked, so waiting is of no use."""
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+
+    with pytest.raises(CredentialsError, match="no credentials were found"):
+        Bucket(Access("s3://lake", {"aws_access_key_id": "AKIAPRACTICE"}))
+
+
+def test_a_folder_that_refuses_is_trouble_of_the_disk(tmp_path: Path) -> None:
+    """It cannot be made, or what a killed process left in it cannot be removed: who owns the disk acts."""
+    with pytest.raises(DiskError):
+        Bucket(Access("file:///proc/none"))
+    (tmp_path / "k#1").mkdir()
+
+    with pytest.raises(DiskError):
+        Bucket(Access(f"file://{tmp_path}")).clear_leftovers(["k"])
+
+
 async def test_a_folder_is_a_store_too(tmp_path: Path) -> None:
     """`file://` knows no metadata and no exchange: the object is read again, and replaced as a whole."""
-    courier = Courier(Bucket(Access(f"file://{tmp_path}/a%20lake")), time.monotonic, seeded())
+    courier = Courier(Bucket(Access(f"file://{tmp_path}/a%20lake")), time.monotonic, asyncio.sleep, seeded())
 
     await courier.deliver(deliverable(b"old"), b"old", is_known=False)
     await courier.deliver(deliverable(b"old"), b"old", is_known=False)
-    (tmp_path / "a lake" / f"{KEY}#1").write_bytes(b"what a killed process left")
+    for number in (1, 2):
+        (tmp_path / "a lake" / f"{KEY}#{number}").write_bytes(b"what killed processes left")
+    courier.bucket.clear_leftovers([KEY, "recipients/none", f"{KEY}/below/a/file"])
     await courier.deliver(deliverable(b"new"), b"new", is_known=True)
     await courier.remove("nothing")
 

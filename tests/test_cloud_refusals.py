@@ -12,7 +12,7 @@ from obstore.exceptions import (
     UnauthenticatedError,
 )
 
-from harvester.cloud.refusals import Meaning, meaning_of, trouble_of
+from harvester.cloud.refusals import Meaning, meaning_of, opening_trouble, trouble_of
 from harvester.errors import ConfigError, CredentialsError, DiskError, HarvestError, StoppedError
 
 WHERE = "s3://lake/zoho"
@@ -49,6 +49,7 @@ CASES = [
     (GenericError(answered(429)), Meaning.AGAIN, StoppedError),
     (GenericError(answered(500, "InternalError")), Meaning.AGAIN, StoppedError),
     (GenericError(answered(503, "SlowDown")), Meaning.AGAIN, StoppedError),
+    (GenericError(answered(400, "RequestTimeout")), Meaning.AGAIN, StoppedError),
 ]  # fmt: skip
 
 
@@ -77,3 +78,9 @@ def test_any_other_words_are_refused_too(words: str, kind: type[Exception]) -> N
     """Whatever the library says there is a meaning, and a trouble with an exit code."""
     assert meaning_of(kind(words)) in Meaning
     assert isinstance(trouble_of(kind(words), WHERE), HarvestError)
+
+
+@pytest.mark.parametrize("what", ["Generic S3 error: Missing SecretAccessKey", "something else"])
+def test_what_keeps_a_store_from_being_opened_is_for_a_person(what: str) -> None:
+    """Nothing was sent: the same command would end in the same way."""
+    assert isinstance(opening_trouble(GenericError(what), WHERE), CredentialsError)

@@ -49,6 +49,14 @@ def test_what_shapes_the_output_shapes_the_fingerprint(sections: dict[str, Any])
     assert fingerprint(settings(**sections)) != fingerprint(settings())
 
 
+def test_the_order_of_names_plays_no_part() -> None:
+    """The same actions and fields shape the same output."""
+    fields = ["phone", "company"]
+    there, back = (settings(privacy={"deny_fields": each}) for each in (fields, fields[::-1]))
+
+    assert fingerprint(there) == fingerprint(back) != fingerprint(settings())
+
+
 def test_where_a_list_of_keys_lies_plays_no_part(tmp_path: Path) -> None:
     """The path of a key file is left out; that the keys come from a file is not."""
     here, there = (settings(harvest={"campaigns": {"file": str(tmp_path / name)}}) for name in ("a", "b"))

@@ -1,8 +1,10 @@
 """`harvester forget`: one person is taken out of everything, and all else stays true."""
 
+import asyncio
 import json
 import os
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,7 +23,9 @@ from traced import (
     PERSON,
     assert_kills_do_no_harm,
     contact,
+    export,
     harvest,
+    leave_scratch,
     made,
     records,
     traces,
@@ -30,11 +34,15 @@ from traced import (
 )
 
 from harvester.cli.main import main
+from harvester.config import load
+from harvester.operations.beside import alone
+from harvester.operations.forgetting import Forgetting
+from harvester.operations.opening import opened
 from harvester.snapshot import Carry
 from harvester.store.database import Database
-from harvester.store.exports import ExportedDate
-from harvester.store.lock import at_work
+from harvester.store.lock import at_work, exclusive
 from harvester.store.partitions import Compression
+from harvester.store.reading import lines_of
 from harvester.zoho.forgetting import ADDRESS_CHARS_MAX
 from harvester.zoho.privacy import KEEP_ALL, EmailPolicy, Privacy
 
@@ -171,19 +179,193 @@ def test_another_address_that_ends_with_it_stays(tmp_path: Path) -> None:
     assert f"x{PERSON}" in {row["email"] for rows in records(folder).values() for row in rows}
 
 
-def test_an_export_is_removed_with_its_sources(tmp_path: Path) -> None:
-    """It is made again by the next export; an export of a date that did not hold the person is left."""
-    folder = made(tmp_path / "f")
+@pytest.mark.parametrize("compression", [Compression.GZIP, Compression.ZSTD])
+def test_P5_exports_of_what_is_forgotten_are_removed_wherever_they_lie(
+    tmp_path: Path, compression: Compression
+) -> None:
+    """Below the output folder, however deep; one of a date that did not hold the person stays."""
+    folder = made(tmp_path / "f", compression)
     with closing(Database(folder / "state" / "ledger.sqlite")) as database:
-        harvest(Nights(folder, database), 5, [contact(1)], key="k9")
+        harvest(Nights(folder, database, compression), 5, [contact(1)], key="k9")
         write_manifests(Nights(folder, database))
-    for date in ("2026-03-14", "2026-03-19"):
-        ExportedDate(folder / "data" / "compact", "jsonl", "acme", date).finish([])
+    exports = export(folder)
+    leave_scratch(folder)
 
     report = forget(folder)
 
-    left = [path.parent.name for path in (folder / "data" / "compact").rglob("_export.json")]
-    assert (report["exports"], left) == (1, ["dt=2026-03-19"])
+    left = sorted((folder / "data").rglob("_export.json"))
+    held = [path for path in exports if path.parent.name in {"dt=2026-03-14", "dt=2026-03-16"}]
+    assert left == [path for path in exports if path not in held]
+    assert report["exports"] == len(held) == 2 * 4
+    assert (report["strange"], report["unsearched"], traces(folder)) == ([], [], [])
+    audit = json.loads((folder / "state" / "audit.jsonl").read_text())
+    assert audit["files_left"] == 0
+
+
+def test_P5_an_export_of_a_partition_that_is_gone_is_removed(tmp_path: Path) -> None:
+    """Whatever a repair made of its sources since: nobody can tell what it holds."""
+    folder = made(tmp_path / "f")
+    export(folder)
+    damaged = next((folder / "data" / "recipients").rglob("dt=2026-03-14/*/k1.jsonl.gz"))
+    damaged.write_bytes(damaged.read_bytes()[:-3])
+    assert typed(folder, "forget", said=PERSON).code == EXIT_VERIFICATION
+    assert requeued(typed(folder, "verify", "--repair", "--json")) > 0
+
+    forget(folder)
+
+    assert traces(folder) == []
+    assert not damaged.exists(), "what stands before the damage could still be read"
+
+
+@pytest.mark.parametrize("name", ["notes.parquet", "notes.zip", "notes.jsonl.gz"])
+def test_P5_what_cannot_be_searched_is_not_called_clean(tmp_path: Path, name: str) -> None:
+    """A file of others whose texts are compressed in another way, or damaged, is told; exit code 6."""
+    folder = made(tmp_path / "f")
+    (folder / "data" / name).write_bytes(b"whatever")
+
+    told = typed(folder, "forget", "--json", said=PERSON)
+
+    assert (told.code, json.loads(told.out)["unsearched"]) == (EXIT_VERIFICATION, [name])
+    assert f"{name}: is none of our files, and cannot be searched" in told.err
+
+
+@pytest.mark.parametrize("place", ["", "_parts", "_quarantine"])
+def test_a_pipe_below_the_output_folder_is_passed_over(tmp_path: Path, place: str) -> None:
+    """Whoever opened it would wait for ever, with all locks held."""
+    folder = made(tmp_path / "f")
+    os.mkfifo(folder / "data" / place / "pipe")
+
+    assert forget(folder)["rows"] > 0
+
+
+def test_a_change_file_with_a_lone_surrogate_is_rewritten(tmp_path: Path) -> None:
+    """What UTF-8 cannot hold stands in records, and so in changes: the person is taken out all the same."""
+    folder = tmp_path / "f"
+    folder.mkdir()
+    (folder / "config.toml").write_text(CONFIG)
+    with closing(Database(folder / "state" / "ledger.sqlite")) as database:
+        nights = Nights(folder, database)
+        harvest(nights, 0, [contact(1, PERSON), contact(2, firstname="x\ud800")])
+        asyncio.run(nights.compared(0))
+        write_manifests(nights)
+
+    assert forget(folder)["rows"] == 2, "in the partition, and in its changes"
+    assert traces(folder) == []
+    assert typed(folder, "verify").code == 0
+
+
+def test_a_part_that_was_moved_before_its_run_was_killed_is_ours(tmp_path: Path) -> None:
+    """The ledger does not list it yet; a run would take it up with the person in it."""
+    folder = made(tmp_path / "f")
+    (part,) = (folder / "data" / "_parts").iterdir()
+    with closing(sqlite3.connect(folder / "state" / "ledger.sqlite")) as ledger:
+        (size_bytes,) = ledger.execute(
+            "SELECT max(end_bytes) FROM pages JOIN jobs ON jobs.id = job_id WHERE state IN ('pending', 'running')"
+        ).fetchone()
+    os.truncate(part, size_bytes)
+    target = folder / "data" / "recipients" / "account=acme" / "dt=2026-03-18" / "action=sentcontacts" / "k1.jsonl.gz"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part.rename(target)
+
+    report = forget(folder)
+
+    assert (report["jobs_again"], report["strange"], target.exists()) == (1, [], False)
+    assert traces(folder) == []
+
+
+def test_the_ledger_keeps_no_digest_of_rows_of_finished_jobs(tmp_path: Path) -> None:
+    """They are of rows as they came: under rules on personal data they would be all that is left of an address."""
+    folder = made(tmp_path / "f", privacy=HMAC)
+
+    with closing(sqlite3.connect(folder / "state" / "ledger.sqlite")) as ledger:
+        found = ledger.execute(
+            "SELECT DISTINCT state, length(digest) FROM pages JOIN jobs ON jobs.id = job_id ORDER BY state"
+        ).fetchall()
+
+    assert [(state, size_bytes > 0) for state, size_bytes in found] == [
+        ("done", False),
+        ("partial", False),
+        ("running", True),
+    ]
+
+
+def test_the_changes_rebuild_the_sets_afterwards(tmp_path: Path) -> None:
+    """As before: nothing is to be compared again, and the files of all dates together make each set that was read."""
+    folder = made(tmp_path / "f")
+    forget(folder)
+
+    told = typed(folder, "changes", "--all", "--json")
+    sets: dict[str, dict[str, Any]] = {"k1": {}, "k2": {}}
+    for path in sorted((folder / "data" / "changes").rglob("*.jsonl.gz")):
+        for line in map(json.loads, lines_of(path)):
+            rows = sets[line["campaign_key"]]
+            if line["change"] == "removed":
+                del rows[line["contact_id"]]
+            else:
+                rows[line["contact_id"]] = line["raw"]
+
+    newest = {key: next(iter(reversed([path for path in records(folder) if f"/{key}." in path]))) for key in sets}
+    assert json.loads(told.out)["written"] == 0
+    assert sets == {
+        key: {row["contact_id"]: row["raw"] for row in records(folder)[path]} for key, path in newest.items()
+    }
+
+
+def test_it_is_told_that_the_object_store_follows(tmp_path: Path) -> None:
+    """With publishing configured the person is there until the next `harvester publish`."""
+    folder = made(tmp_path / "f")
+    with (folder / "config.toml").open("a") as config:
+        config.write(f'[publish]\nurl = "file://{tmp_path}/bucket"\n')
+
+    told = typed(folder, "forget", said=PERSON)
+
+    assert told.code == 0, told.err
+    assert "The object store has the person until harvester publish" in told.err
+
+
+@pytest.mark.parametrize("lock", ["publish/acme", "changes/acme", "exports", "."])
+def test_beside_whoever_reads_or_writes_the_files_nothing_is_changed(tmp_path: Path, lock: str) -> None:
+    """Exit code 5, and words about what is in the way and not about calls."""
+    folder = made(tmp_path / "f")
+
+    with exclusive(folder / "state" / lock):
+        told = typed(folder, "forget", said=PERSON)
+
+    assert told.code == EXIT_BUSY
+    assert f"process {os.getpid()}). Nothing was changed." in told.err
+    assert len(traces(folder)) > 6
+
+
+def test_publishing_waits_for_forgetting(tmp_path: Path) -> None:
+    """What forgetting is at work on is not uploaded; afterwards the bucket has nothing of the person."""
+    folder = made(tmp_path / "f")
+    with (folder / "config.toml").open("a") as config:
+        config.write(f'[publish]\nurl = "file://{tmp_path}/bucket"\n')
+    settings = load(folder / "config.toml")
+    command = [sys.executable, "-m", "harvester", "publish", "--all"]
+
+    with opened(settings) as database, alone(settings, database):
+        publishing = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        with pytest.raises(subprocess.TimeoutExpired):
+            publishing.communicate(timeout=2)
+        assert not any(path.is_file() for path in (tmp_path / "bucket").rglob("*"))
+        Forgetting(settings, database).forget(PERSON.casefold(), ())
+    publishing.communicate(timeout=60)
+
+    assert typed(folder, "publish", "--all").code in {0, 75}
+    assert any((tmp_path / "bucket").rglob("*.jsonl.gz"))
+    assert traces(tmp_path) == []
+
+
+@pytest.mark.parametrize("contact_id", ["", "0", "-1", "null"])
+def test_an_id_that_stands_for_nobody_is_refused(tmp_path: Path, contact_id: str) -> None:
+    """Rows of many contacts have it: all of them would go."""
+    folder = made(tmp_path / "f")
+
+    told = typed(folder, "forget", "--contact-id", contact_id, said=PERSON)
+
+    assert told.code == EXIT_USAGE
+    assert len(traces(folder)) > 6
 
 
 def test_a_damaged_file_is_told_and_the_rest_is_done(tmp_path: Path) -> None:
@@ -250,8 +432,31 @@ def test_P5_the_address_is_no_argument(tmp_path: Path, capsys: pytest.CaptureFix
     with pytest.raises(SystemExit) as ended:
         main(["forget", PERSON, "--config", str(tmp_path / "config.toml")])
 
+    err = capsys.readouterr().err
     assert ended.value.code == EXIT_USAGE
-    assert "unexpected extra argument" in capsys.readouterr().err
+    assert "unexpected extra argument [e-mail]" in err
+    assert PERSON.casefold() not in err.casefold()
+
+
+ARGUMENTS = (
+    ["query", "select 1", PERSON],
+    [PERSON],
+    [f"--{PERSON}"],
+    ["forget", "--contact-id", "7", PERSON],
+    ["purge", "--older-than", PERSON.replace("@", "%40")],
+)
+
+
+@pytest.mark.parametrize("argv", ARGUMENTS)
+def test_P5_no_command_repeats_an_address(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever is wrong with what was typed is said without it: standard error often goes to a log."""
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+
+    said = capsys.readouterr()
+    assert ended.value.code == EXIT_USAGE
+    assert "[e-mail]" in said.err
+    assert not any(part in (said.out + said.err).casefold() for part in PERSON.casefold().split("@"))
 
 
 # --- killed -----------------------------------------------------------------------------------------------------------
@@ -263,17 +468,22 @@ def test_P_03_killed_at_any_step_the_same_command_completes(tmp_path: Path, carr
     assert_kills_do_no_harm(tmp_path, carry, first=first, stride=17)
 
 
-def test_P_03_a_run_completes_an_erasure_that_was_cut_off(tmp_path: Path) -> None:
-    """It needs no address for that, and fetches nothing again: a server that is not there is not missed."""
+def test_P_03_an_erasure_that_was_cut_off_is_told_until_it_is_done(tmp_path: Path) -> None:
+    """A run completes the step, and fetches nothing again; that somebody is still to be forgotten is said by all."""
     template = made(tmp_path / "template")
     (tmp_path / "work").mkdir()
     flags = ["--as-of", "2026-03-14", "--campaign", "k1", "--campaign", "k2", "--action", "sentcontacts"]
-    between = [["run", *flags], ["verify", "--json"]]
-    request = Request(str(template), str(tmp_path / "work"), ["forget"], PERSON, between, [], first=5, stride=17)
+    between = [["run", *flags], ["verify", "--json"], ["status", "--json"]]
+    after = [["status", "--json"]]
+    request = Request(str(template), str(tmp_path / "work"), ["forget"], PERSON, between, after, first=5, stride=17)
 
     for each in killed(request):
-        ran, verified = (Told(**told) for told in each["between"])
+        ran, verified, status = (Told(**told) for told in each["between"])
         assert ran.code == 0, ran.err
-        flaws = json.loads(verified.out)["flaws"]
-        # Until forget is given again: manifests of other dates, and what it was writing.
-        assert [flaw for flaw in flaws if flaw["kind"] != "manifest" and not flaw["path"].endswith(".draft")] == []
+        flaws = [flaw for flaw in json.loads(verified.out)["flaws"] if not flaw["path"].endswith(".draft")]
+        open_ones = json.loads(status.out)["erasures"]
+        assert [flaw["path"] for flaw in flaws if flaw["kind"] != "manifest"] == [
+            f"erasure {told['id']}" for told in open_ones
+        ]
+        assert open_ones or traces(Path(each["folder"])) == []
+        assert json.loads(each["after"][0]["out"])["erasures"] == []

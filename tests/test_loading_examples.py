@@ -1,5 +1,6 @@
 """What docs/output.md tells to copy and paste does what it says, as it stands there; its tables are the schema's."""
 
+import gzip
 import json
 import os
 import re
@@ -32,9 +33,11 @@ BLOCKS = re.findall(r"^```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 TABLES = re.findall(r"^\| (key.*?) \| type \| meaning \|\n\|---\|---\|---\|\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
 ROWS = 3 * len(KEYS)
 
+(JQ,) = [block.replace("2026-11-22", DATE.isoformat()) for block in BLOCKS if block.startswith("jq ")]
+
 STANDINS = {
     "gcloud": 'shift 2; cp "${1#gs://bucket/}" "$2"',
-    "bq": 'printf "%s\\n" "$@" > "$SAID"; for schema; do :; done; cp "$schema" "$SAID.schema"',
+    "bq": 'echo "$@" >> "$SAID"; [ "$1" != load ] || { for schema; do :; done; cp "$schema" "$SAID.schema"; }',
     "harvester": f'exec "{sys.executable}" -m harvester "$@"',
 }
 """What stands for the programs of Google: `cp` out of a bucket, and `bq` that writes down what it was told."""
@@ -114,6 +117,8 @@ def test_recipes_load_no_date_that_is_not_complete(done: Harvested, tmp_path: Pa
     refused = as_bigquery(example("bigquery.sh"), tmp_path)
     assert refused.returncode == 1
     assert f"is {state}" in refused.stderr
+    listed = as_shell(JQ)
+    assert (listed.stdout, f"the date is {state}" in listed.stderr) == ("", True)
 
 
 def as_bigquery(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -128,27 +133,59 @@ def as_bigquery(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_bigquery_is_told_the_files_of_the_snapshot(done: Harvested, tmp_path: Path) -> None:
-    """`bq load` gets the partition of the day, the files of the manifest, and a schema of all columns."""
+    """They are loaded with a schema of all columns into a table that then takes the place of the day's partition."""
     assert shutil.which("jq"), "the recipe for BigQuery needs jq: apt-get install jq"
 
     ended = as_bigquery(example("bigquery.sh"), tmp_path)
 
     assert ended.returncode == 0, ended.stderr
-    *_, table, files, _ = (tmp_path / "said").read_text().splitlines()
+    said = [line.split() for line in (tmp_path / "said").read_text().splitlines()]
     schema = json.loads((tmp_path / "said.schema").read_bytes())
-    assert table == "lake.recipients$20260314"
-    assert sorted(files.split(",")) == sorted(
-        f"gs://bucket/{done.partition(key).relative_to(done.output)}" for key in KEYS
-    )
+    assert [words[0] for words in said] == ["rm", "mk", "load", "mk", "cp", "rm"]
+    assert said[4][1:] == ["--force", "lake.recipients_20260314", "lake.recipients$20260314"]
+    assert loaded(tmp_path) == sorted(f"gs://bucket/{done.partition(key).relative_to(done.output)}" for key in KEYS)
     assert [column["name"] for column in schema] == [column.name for column in DESCRIPTION]
     assert {column["type"] for column in schema} == {"STRING", "INTEGER", "TIMESTAMP", "JSON"}
 
 
+def loaded(folder: Path) -> list[str]:
+    """The files that `bq load` was told, over all its calls."""
+    loads = [line.split() for line in (folder / "said").read_text().splitlines() if line.startswith("load ")]
+    assert all(words[3] == "lake.recipients_20260314" for words in loads)
+    return sorted(file for words in loads for file in words[4].split(","))
+
+
+@pytest.mark.parametrize("campaigns", [0, 3_000])
+def test_bigquery_loads_as_many_files_as_there_are(done: Harvested, tmp_path: Path, campaigns: int) -> None:
+    """More than one argument of a command takes are loaded in several calls; without any the partition is emptied."""
+    path = done.date_folder / "_manifest.json"
+    manifest = json.loads(path.read_bytes())
+    folder = f"recipients/account=acme/dt={DATE}/action=sentcontacts"
+    manifest["jobs"] = [
+        {**manifest["jobs"][0], "path": f"{folder}/{number:064x}.jsonl.gz"} for number in range(campaigns)
+    ]
+    path.write_text(json.dumps(manifest))
+
+    ended = as_bigquery(example("bigquery.sh"), tmp_path)
+
+    assert ended.returncode == 0, ended.stderr
+    assert loaded(tmp_path) == [f"gs://bucket/{job['path']}" for job in manifest["jobs"]]
+    assert "cp --force lake.recipients_20260314 lake.recipients$20260314" in (tmp_path / "said").read_text()
+
+
+def test_duckdb_loads_a_complete_date_without_rows(done: Harvested) -> None:
+    """A table without rows, in the same columns."""
+    for key in KEYS:
+        done.replace(key, gzip.compress(b""))
+    done.sql("UPDATE jobs SET rows = 0")
+    done.manifest()
+
+    assert in_duckdb(example("duckdb.sql"), "SELECT count(*), count(email) FROM recipients") == [(0, 0)]
+
+
 def test_jq_lists_the_files_of_a_snapshot(done: Harvested) -> None:
     """For any other loader: the paths, below the output folder, of all files that hold rows."""
-    (block,) = [block for block in BLOCKS if block.startswith("jq ")]
-
-    listed = as_shell(block.replace("2026-11-22", DATE.isoformat())).stdout.splitlines()
+    listed = as_shell(JQ).stdout.splitlines()
 
     assert sorted(listed) == sorted(str(done.partition(key).relative_to(done.output)) for key in KEYS)
 

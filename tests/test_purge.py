@@ -1,22 +1,29 @@
 """`harvester purge`: old dates go, from files and ledger; what later dates have stays."""
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from factories import DATE
+from nights import Nights
 from purged import assert_kills_do_no_harm, dates_left, ledger_dates, made, older_than
-from traced import typed
+from traced import cut_off, typed
 
 from harvester.cli.main import main
 from harvester.snapshot import Carry
+from harvester.store.database import Database
 from harvester.store.lock import at_work
+from harvester.store.manifest import mark_running
+from harvester.zoho.privacy import KEEP_ALL
 
 FIRST, FOURTH, FIFTH = "2026-03-14", "2026-03-17", "2026-03-18"
 EXIT_USAGE, EXIT_BUSY, EXIT_VERIFICATION = 2, 5, 6
+AGAIN = ("--as-of", FIRST, "--campaign", "k3", "--action", "sentcontacts")
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +42,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "f"
 
 
+def manifest_of(folder: Path, date: str) -> dict[str, Any]:
+    (path,) = (folder / "data" / "recipients").glob(f"*/dt={date}/_manifest.json")
+    manifest: dict[str, Any] = json.loads(path.read_bytes())
+    return manifest
+
+
 def test_dates_that_nobody_has_go_with_all_that_is_known_of_them(folder: Path) -> None:
     """Partitions that later dates carry stay, each with its job; the manifests and listings of old dates go."""
     told = typed(folder, "purge", "--older-than", older_than(3))
@@ -42,10 +55,10 @@ def test_dates_that_nobody_has_go_with_all_that_is_known_of_them(folder: Path) -
     assert told.code == 0, told.err
     assert [line.partition(" (")[0] for line in told.out.splitlines()] == [
         "acme 2026-03-14: 1 partition, 3 rows",
-        *(f"acme 2026-03-{day}: 3 partitions, 9 rows" for day in (15, 16)),
+        *(f"acme 2026-03-{day}: 0 partitions, 0 rows" for day in (15, 16)),
     ]
     assert told.out.splitlines()[0].endswith("; 2 partitions kept, as later dates have them")
-    assert told.err.startswith("3 dates before 2026-03-17 removed: 21 rows (")
+    assert told.err.startswith("3 dates before 2026-03-17 removed: 3 rows (")
     assert dates_left(folder) == [FIRST, FOURTH, FIFTH]
     assert ledger_dates(folder) == [(FIRST, 2), (FOURTH, 3), (FIFTH, 3)]
     (action,) = (folder / "data" / "recipients" / "account=acme" / f"dt={FIRST}").iterdir()
@@ -70,7 +83,7 @@ def test_nothing_is_removed_by_a_dry_run(folder: Path) -> None:
     """It says the same, in another mood."""
     dry = typed(folder, "purge", "--older-than", older_than(3), "--dry-run")
 
-    assert dry.err.startswith("3 dates before 2026-03-17 would be removed: 21 rows (")
+    assert dry.err.startswith("3 dates before 2026-03-17 would be removed: 3 rows (")
     assert len(dates_left(folder)) == 5
     assert dry.out == typed(folder, "purge", "--older-than", older_than(3)).out
 
@@ -103,14 +116,85 @@ def test_what_is_gone_from_the_ledger_leaves_no_bytes(folder: Path) -> None:
 
 
 def test_a_purged_date_can_be_harvested_again(folder: Path) -> None:
-    """It is a date like others then; what was kept of it is not asked for again."""
+    """It is a date like others then; what was kept of it is not asked for again, and nobody says that it is all."""
     typed(folder, "purge", "--older-than", older_than(3))
 
-    flags = ("--as-of", FIRST, "--campaign", "k3", "--action", "sentcontacts")
-    ran = typed(folder, "run", *flags)
+    ran = typed(folder, "run", *AGAIN)
 
     assert ran.code == 0, ran.err
     assert "0 calls" in ran.err
+    manifest = manifest_of(folder, FIRST)
+    assert (manifest["state"], manifest["discovery"], manifest["jobs_by_state"]["done"]) == ("complete", "none", 2)
+    with closing(sqlite3.connect(folder / "state" / "ledger.sqlite")) as ledger:
+        assert ledger.execute("SELECT purge FROM harvests WHERE date = ?", (FIRST,)).fetchone() == (None,)
+    assert typed(folder, "verify").code == 0
+
+
+def test_a_date_whose_purge_was_cut_off_is_not_harvested(folder: Path) -> None:
+    """Nobody knows which of its files are gone: the purge goes on first. Runs for other dates are not kept waiting."""
+    with closing(sqlite3.connect(folder / "state" / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute("UPDATE harvests SET purge = 'begun' WHERE date = ?", (FIRST,))
+
+    refused = typed(folder, "run", *AGAIN)
+    other = typed(folder, "run", "--as-of", FIFTH, *AGAIN[2:])
+
+    assert (refused.code, other.code) == (EXIT_VERIFICATION, 0), (refused.err, other.err)
+    assert "harvester purge was cut off" in refused.err
+
+
+def test_nothing_but_a_run_makes_a_date_of_a_purged_one(folder: Path) -> None:
+    """Forgetting and repairs change files that were kept of it, and write the manifests of the dates that have them."""
+    typed(folder, "purge", "--older-than", older_than(3))
+
+    forgotten = typed(folder, "forget", said="r2@example.org")
+    ran = typed(folder, "run", "--as-of", FIFTH, *AGAIN[2:])
+    (kept,) = (folder / "data" / "recipients" / "account=acme" / f"dt={FIRST}").glob("*/k3.jsonl.gz")
+    kept.write_bytes(b"damaged")
+    repaired = typed(folder, "verify", "--repair")
+
+    assert (forgotten.code, ran.code, repaired.code) == (0, 0, EXIT_VERIFICATION), (forgotten.err, ran.err)
+    assert f"--as-of {FOURTH}" in repaired.err
+    assert f"--as-of {FIRST}" not in repaired.err
+    assert not list((folder / "data").glob(f"recipients/*/dt={FIRST}/_*"))
+
+
+def test_what_no_run_has_ended_is_told(folder: Path) -> None:
+    """The jobs of a run that was killed, and of a backfill that nobody went on with, go with their parts."""
+    with closing(Database(folder / "state" / "ledger.sqlite")) as database:
+        nights = Nights(folder, database)
+        cut_off(nights, 0, KEEP_ALL, key="k4")
+        mark_running(nights.output, nights.ledger, nights.of(0), "2026-03-20T02:00:00+00:00")
+
+    told = typed(folder, "purge", "--older-than", older_than(3))
+
+    assert "acme 2026-03-14: 1 partition, 3 rows (" in told.out
+    assert "; 1 unfinished job; 2 partitions kept" in told.out
+    assert not list((folder / "data" / "_parts").iterdir())
+    assert not list((folder / "data").glob(f"recipients/*/dt={FIRST}/_*"))
+    assert typed(folder, "verify").code == 0
+
+
+def test_exports_hold_no_more_than_the_partitions(folder: Path) -> None:
+    """What was made of partitions that go is removed, however deep it lies; what was made of others stays."""
+    homes = [folder / "data" / name for name in ("compact", "exports/lines")]
+    for home in homes:
+        assert typed(folder, "compact", "--all", "--out", str(home)).code == 0
+
+    typed(folder, "purge", "--older-than", older_than(3))
+
+    for home in homes:
+        assert [path.parent.name for path in sorted(home.rglob("_export.json"))] == [f"dt={FOURTH}", f"dt={FIFTH}"]
+
+
+def test_what_a_killed_question_left_goes_too(folder: Path) -> None:
+    """The scratch of a dead process may hold rows of any date."""
+    left = folder / "state" / "scratch" / "dead"
+    left.mkdir(parents=True)
+    (left / "rows").write_bytes(b"r1@example.org")
+
+    typed(folder, "purge", "--older-than", older_than(3))
+
+    assert not left.exists()
 
 
 def test_beside_a_run_nothing_is_removed(folder: Path) -> None:

@@ -199,7 +199,7 @@ def test_json_is_one_line_with_stable_keys() -> None:
     parsed = json.loads(text)
 
     assert text.count(b"\n") == 1
-    assert list(parsed) == ["harvests", "budgets", "lockouts"]
+    assert list(parsed) == ["harvests", "budgets", "lockouts", "erasures"]
     harvest_keys = ["account", "date", "jobs", "rows", "bytes", "calls", "problems", "waiting", "verdicts"]
     assert list(parsed["harvests"][0]) == [*harvest_keys, "published", "runs_at_work"]
     budget_keys = ["account", "endpoint", "calls_used", "calls_free", "next_slot_s", "lockout_until"]

@@ -57,7 +57,9 @@ def test_partitions_and_change_files_are_named(nights: Nights) -> None:
     assert (named.bytes, named.sha256) == (len(content), hashlib.sha256(content).hexdigest())
 
 
-@pytest.mark.parametrize("path", ["../state/token-acme.json", "/etc/hostname", "_parts/x", "recipients/../../x"])
+@pytest.mark.parametrize(
+    "path", ["../state/token-acme.json", "/etc/hostname", "_parts/x", "recipients/../../x", "", "recipients/x"]
+)
 def test_S_a_manifest_that_names_other_files_is_refused(nights: Nights, path: str) -> None:
     """A manifest that somebody has changed brings no token and no part into the bucket."""
     nights.harvested(0, rows(1, 3))

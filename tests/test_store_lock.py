@@ -81,7 +81,7 @@ def test_P_07_other_process_is_refused_while_we_hold(tmp_path: Path) -> None:
         )
 
     assert second.returncode == BusyError.exit_code
-    assert "no call was made" in second.stdout
+    assert "Another process holds" in second.stdout
 
 
 def test_P_08_kill_lets_go_of_the_folder(tmp_path: Path) -> None:

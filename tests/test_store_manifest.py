@@ -31,7 +31,7 @@ from harvester.store.campaign_notes import CampaignNotes
 from harvester.store.counters import CounterBook
 from harvester.store.database import Database
 from harvester.store.ledger import Ledger
-from harvester.store.manifest import SIGNATURE, mark_running, write_manifest
+from harvester.store.manifest import SIGNATURE, mark_running, mistold, overdue, write_manifest
 from harvester.store.partitions import Compression, Partitions
 
 WRITTEN_AT = "2026-03-15T02:00:00+00:00"
@@ -287,6 +287,75 @@ def test_P3_who_goes_on_after_a_kill_signs_for_it(tmp_path: Path, ledger: Ledger
 
     manifest = json.loads(next(tmp_path.glob("recipients/*/*/_manifest.json")).read_bytes())
     assert (manifest["state"], manifest["run_id"]) == ("running", "run-2")
+
+
+def test_P3_what_a_killed_run_left_is_for_the_next_run_of_the_account(
+    tmp_path: Path, ledger: Ledger, harvest: Harvest
+) -> None:
+    """As long as the run lives its manifest is its own; afterwards it says what is there, whatever date comes next."""
+    mark_running(tmp_path, ledger, harvest, WRITTEN_AT)
+    assert overdue(Ledger(ledger.database, "run-2", lambda: {"run-1"}), "acme") == []
+
+    heir = Ledger(ledger.database, "run-2")
+    assert [mistold(ledger.database, name) for name in (None, "other")] == [[harvest], []]
+    assert overdue(heir, "acme") == [harvest]
+    assert written(tmp_path, heir, harvest)["state"] == "partial"
+    assert overdue(heir, "acme") == []
+
+
+def test_P4_no_date_is_complete_whose_files_a_run_is_about_to_replace(tmp_path: Path) -> None:
+    """Not by another run of that date, which has carried all its sets from there; but once the first one is gone."""
+    with closing(Database(tmp_path / "state" / "ledger.sqlite")) as database:
+        done = harvested(tmp_path, database)
+        refresh = Ledger(database, "run-2")
+        refresh.plan(done.harvest, [Campaign("k1")], [Action.SENT])
+        refresh.requeue(done.harvest, [JobState.DONE])
+        night = carried(done)
+        nightly = Ledger(database, "run-3", lambda: {"run-2"})
+        mark_running(done.output, nightly, night.harvest, WRITTEN_AT)
+
+        beside = written(done.output, nightly, night.harvest)
+        assert (beside["state"], beside["run_id"]) == ("running", "run-2")
+        assert overdue(nightly, "acme") == []
+
+        after = Ledger(database, "run-4")
+        assert overdue(after, "acme") == [night.harvest]
+        assert written(done.output, after, night.harvest)["state"] == "complete"
+
+
+def test_P4_nothing_is_said_of_a_file_that_may_be_replaced(tmp_path: Path) -> None:
+    """Killed between the last page and the ledger's word for the file, a run may have moved it: the next one knows."""
+    with closing(Database(tmp_path / "state" / "ledger.sqlite")) as database:
+        done = harvested(tmp_path, database)
+        night = carried(done)
+        ledger = Ledger(database, "run-2")
+        ledger.plan(done.harvest, [Campaign("k1")], [Action.SENT])
+        ledger.requeue(done.harvest, [JobState.DONE])
+        for each in (done, night):
+            mark_running(done.output, ledger, each.harvest, WRITTEN_AT)
+        (job,) = claim(ledger, done.harvest)
+        assert len(overdue(ledger, "acme")) == 2
+
+        ledger.commit([(job, stored_page())], [(job, "short page")], [], wall_s=0.0)
+
+        assert overdue(ledger, "acme") == []
+
+
+def test_who_describes_a_date_anew_does_not_sign_for_it(tmp_path: Path, ledger: Ledger, harvest: Harvest) -> None:
+    """After a repair, or by a run of another date, the manifest still names the run that made the date, and its end."""
+    ledger.begin_run(1_773_540_000.0, Command.NIGHTLY, "ab" * 32)
+    before = written(tmp_path, ledger, harvest)
+    ledger.end_run(1_773_543_600.0, "complete")
+    for job in claim(ledger, harvest):
+        publish(ledger, tmp_path, job, b"one\n")
+
+    repair = write_manifest(tmp_path, Ledger(ledger.database, "repair"), harvest, "2026-03-16T02:00:00+00:00")
+
+    after = json.loads(repair.read_bytes())
+    assert after["written_at"] == "2026-03-16T02:00:00+00:00"
+    assert after["finished_at"] == "2026-03-15T03:00:00+00:00"
+    signed = SIGNATURE - {"written_at", "finished_at"}
+    assert {name: after[name] for name in signed} == {name: before[name] for name in signed}
 
 
 def test_a_run_that_ends_beside_another_leaves_the_date_running(

@@ -20,7 +20,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def noted(book: Publications, path: str, sha256: str = "a1") -> None:
-    book.note(Deliverable(path, 7, sha256), '"etag"', 1.0, 5)
+    book.note(Deliverable(path, 7, sha256), 5)
 
 
 def test_what_is_noted_is_known_and_replaced(database: Database) -> None:
@@ -29,8 +29,8 @@ def test_what_is_noted_is_known_and_replaced(database: Database) -> None:
     noted(book, "a", "a1")
     noted(book, "a", "a2")
 
-    assert book.word("a") == Word("a2", 7, 5)
-    assert book.words(["a", "b"]) == {"a": Word("a2", 7, 5)}
+    assert book.word("a") == Word("a2", 5)
+    assert book.words(["a", "b"]) == {"a": Word("a2", 5)}
     assert book.word("b") is None
 
 
@@ -42,8 +42,8 @@ def test_what_is_doubted_may_be_there(database: Database) -> None:
     book.doubt(["a", "b"])
 
     assert [book.words(["a", "b"])[path].sha256 for path in ("a", "b")] == [None, None]
-    book.drop("a")
-    assert book.word("a") is None
+    book.drop(["a", "b"])
+    assert book.words(["a", "b"]) == {}
 
 
 def test_each_prefix_has_its_own(database: Database) -> None:
@@ -64,9 +64,10 @@ def test_the_objects_of_a_folder_are_listed_in_batches(database: Database, monke
     seen = []
     for path in book.below(f"{HOME}/dt=2026-01-15"):
         seen.append(path)
-        book.drop(path)
+        book.drop([path])
 
     assert seen == paths
-    assert book.dates(HOME) == ["2026-01-150", "2026-01-16"]
-    assert book.dates(f"{HOME}2") == ["2026-01-15"]
-    assert book.dates("changes/account=acme") == []
+    noted(book, "changes/account=acme/dt=2026-01-14/k")
+    assert book.dates("acme") == ["2026-01-14", "2026-01-150", "2026-01-16"]
+    assert book.dates("acme2") == ["2026-01-15"]
+    assert book.accounts() == ["acme", "acme2"]

@@ -3,19 +3,25 @@
 import datetime as dt
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from factories import DATE
+from harvested import carried, harvested
 
 from harvester.errors import BusyError
 from harvester.model import Action, Campaign, Command, JobState
+from harvester.snapshot import Carry
 from harvester.store.database import Database
 from harvester.store.ledger import Ledger
 from harvester.store.lock import at_work, exclusive, runs_at_work
+from harvester.store.manifest import mark_running
+from harvester.store.runs import runs_on
 
 AT_WORK_UNTIL_KILLED = """
 import sys
+from contextlib import closing
 from pathlib import Path
 from harvester.store.lock import at_work
 
@@ -138,3 +144,31 @@ def test_P_03_jobs_of_a_dead_run_are_taken_over(tmp_path: Path) -> None:
     assert len(heir.claim(harvest, limit=9, now_s=0)) == 2
     assert heir.jobs_of_others(harvest) == 0
     database.close()
+
+
+def test_a_run_that_replaces_files_is_at_work_on_the_dates_that_refer_to_them(tmp_path: Path) -> None:
+    """From the moment on which it has taken back their manifests, also on one that another run made meanwhile."""
+    with closing(Database(tmp_path / "state" / "ledger.sqlite")) as database:
+        done = harvested(tmp_path, database)
+        night, other = carried(done), carried(done, 2, Carry.COPY)
+        refresh = Ledger(database, "run-2")
+        refresh.plan(done.harvest, [Campaign("k1")], [Action.SENT])
+        refresh.requeue(done.harvest, [JobState.DONE])
+        assert runs_on(database, night.harvest, {"run-2"}) == []
+
+        for each in (night, other):
+            mark_running(each.output, refresh, each.harvest, "2026-03-17T02:00:00+00:00")
+
+        assert runs_on(database, night.harvest, {"run-2"}) == ["run-2"]
+        assert runs_on(database, night.harvest, {"run-3"}) == []
+        assert runs_on(database, other.harvest, {"run-2"}) == [], "it has files of its own"
+
+
+def test_a_run_is_at_work_on_what_is_in_its_plan(tmp_path: Path) -> None:
+    """Also when all of it is done, as long as it lives; where only open jobs count, no more."""
+    with closing(Database(tmp_path / "state" / "ledger.sqlite")) as database:
+        done = harvested(tmp_path, database)
+
+        assert runs_on(database, done.harvest, {"run-1", "run-2"}) == ["run-1"]
+        assert runs_on(database, done.harvest, {"run-1"}, is_open_only=True) == []
+        assert runs_on(database, done.harvest, set()) == []

@@ -15,7 +15,7 @@ from harvester.model import JobState
 from harvester.store.database import Database
 from harvester.store.entries import Entries
 from harvester.store.partitions import Compression
-from harvester.store.verification import Step, Suspect, Verification, is_worked_on, requeue
+from harvester.store.verification import Step, Suspect, Verification, requeue
 
 
 @pytest.fixture
@@ -330,8 +330,6 @@ def test_a_date_that_a_run_is_at_work_on_is_not_judged_as_a_whole(done: Harveste
 
     assert [step.flaw.kind for step in found if step.flaw] == [FlawKind.MISSING]
     assert found[-1] == Step(passed_over=1)
-    assert is_worked_on(done.database, done.harvest, {"run-1"})
-    assert not is_worked_on(done.database, done.harvest, {"run-2"})
 
 
 # --- the ledger -------------------------------------------------------------------------------------------------------

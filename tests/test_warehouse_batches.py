@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvester.warehouse.batches import batches, by_action, fingerprint
+from harvester.warehouse.batches import batches, by_action
 from harvester.warehouse.holdings import Holdings, Reading, StrangePathError
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst")
@@ -37,21 +37,6 @@ def test_batches_hold_every_reading_once(readings: list[Reading], file_bytes: in
         assert not is_like or sum(each.bytes for each in one) + other[0].bytes > file_bytes
 
 
-def test_a_fingerprint_changes_with_everything_that_makes_a_file() -> None:
-    """Another source, another content, another order, another way of making."""
-    one, other = reading("a.jsonl"), reading("b.jsonl")
-    told = [
-        fingerprint([one, other], "x"),
-        fingerprint([other, one], "x"),
-        fingerprint([one], "x"),
-        fingerprint([one, reading("b.jsonl", sha256="t")], "x"),
-        fingerprint([one, other], "y"),
-    ]
-
-    assert len(set(told)) == len(told)
-    assert fingerprint([one, other], "x") == told[0]
-
-
 def test_actions_are_apart() -> None:
     """Each with its readings in the order of their paths."""
     readings = [reading("b"), reading("a"), reading("c", action="openedcontacts")]
@@ -76,7 +61,7 @@ def job(state: str, **changes: Any) -> dict[str, Any]:
     return plain | changes
 
 
-HEAD = {"account": "acme", "date": "2026-03-14", "listing": None}
+HEAD = {"account": "acme", "date": "2026-03-14", "state": "complete", "listing": None}
 
 
 @pytest.mark.parametrize(
@@ -92,10 +77,50 @@ def test_states_say_what_a_partition_is(state: str, readings: int, current: int)
     assert (len(holdings.readings), len(holdings.current)) == (readings, current)
 
 
+def test_what_later_dates_carry_is_a_reading_of_a_date_without_a_manifest() -> None:
+    """Once, however many carry it, as the newest tells of it; a date that has a manifest tells itself what it read."""
+    old, date = "2026-03-14", "2026-03-15"
+    carrying = [{**HEAD, "date": date}, job("carried")]
+    newer = [{**HEAD, "date": "2026-03-16"}, job("carried", sha256="t")]
+    purged, whole = Holdings(), Holdings()
+
+    for manifest in (carrying, newer):
+        purged.add(manifest)
+    for manifest in ([HEAD, job("failed")], carrying):
+        whole.add(manifest)
+
+    assert [(each.date, each.sha256) for each in purged.readings] == [(old, "t")]
+    assert whole.readings == []
+    assert len(purged.current) == len(whole.current) == 1
+
+
+def test_sizes_are_those_of_all_files() -> None:
+    """Partitions, listings and change files."""
+    folder = "account=acme/dt=2026-03-14"
+    changes = {"path": f"changes/{folder}/action=sentcontacts/k.jsonl.gz", "bytes": 2}
+    listing = {"path": f"campaigns/{folder}/campaigns.jsonl", "bytes": 3}
+    holdings = Holdings()
+
+    holdings.add([{**HEAD, "listing": listing}, job("done", changes=changes)])
+
+    assert holdings.sizes == {job("done")["path"]: 1, changes["path"]: 2, listing["path"]: 3}
+
+
+@pytest.mark.parametrize("spoiled", [{"rows": "many"}, {"bytes": None}, {"bytes": 1.5}])
+def test_a_number_that_is_none_is_told(spoiled: dict[str, Any]) -> None:
+    """Whatever reads on may count on numbers."""
+    with pytest.raises(TypeError):
+        Holdings().add([HEAD, job("done", **spoiled)])
+
+
 @pytest.mark.parametrize(
     "path",
     [
         "/etc/passwd",
+        "recipients/account=acme/dt=2026-02-31/action=sentcontacts/k.jsonl",
+        "recipients/account=acme/dt=2026-03-14/action=sentcontacts/*.jsonl",
+        "recipients/account=acme/dt=2026-03-14/action=sentcontacts/k\n.jsonl",
+        "recipients/account=ac[m]e/dt=2026-03-14/action=sentcontacts/k.jsonl",
         "recipients/account=acme/dt=2026-03-14/action=sentcontacts/../../k.jsonl",
         "recipients/../state/ledger.sqlite",
         "s3://bucket/k.jsonl",

@@ -106,6 +106,27 @@ def test_P5_hashed_addresses_are_equal_wherever_they_stand() -> None:
     assert pseudonym(KEY, " ADA%40example.ORG ") == ada
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "?e=ada%2Bnews%40example.org&b=1",
+        "u=https%3A%2F%2Fq.example%3Fe%3DAda%2Bnews%40Example.org%26z%3D1",
+        "u=https%253A%252F%252Fq.example%253Fe%253Dada%252Bnews%2540example.org%2526z",
+        "ada&#43;news&#64;example.org",
+        '{"e": "ada+news\\u0040example.org"}',
+        "told 'ada+news@example.org'",
+        "*[ada+news@example.org]*",
+        "\u201cada+news\uff20example.org\u201d",
+    ],
+)
+def test_P5_a_text_has_the_hash_of_the_address_however_it_is_written(text: str) -> None:
+    """Whatever is escaped around it or in it: so joins work, and the hash is found by whoever forgets them."""
+    found = HMAC.row({"contactid": "1", "note": text})["note"]
+
+    assert pseudonym(KEY, "ada+news@example.org") in found
+    assert "example.org" not in found.casefold()
+
+
 def test_P5_dropped_addresses_leave_nothing_behind() -> None:
     """Neither column nor key of raw says anything; within texts a mark stands in their place."""
     found = written(DROP, ROW)

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 from factories import DATE, stored_page
 from nights import Nights
+from pyarrow.parquet import read_table  # type: ignore[import-untyped]
 from stepwise import Request, Told, killed
 
 from harvester.errors import VerificationError
@@ -151,10 +152,10 @@ def listing(nights: Nights, night: int) -> Listing:
     return told
 
 
-def cut_off(nights: Nights, night: int, privacy: Privacy) -> None:
+def cut_off(nights: Nights, night: int, privacy: Privacy, key: str = "k1") -> None:
     """Leave a job after two of its pages, with bytes behind them that no page was committed for."""
     ledger, date = nights.ledger, nights.of(night)
-    ledger.plan(date, [Campaign("k1")], [Action.SENT])
+    ledger.plan(date, [Campaign(key)], [Action.SENT])
     (claimed,) = ledger.claim(date, 1, now_s=0.0)
     parts = Partitions(nights.output, nights.compression)
     parts.cut(claimed.job, 0, b"")
@@ -186,6 +187,25 @@ def made(
     return folder
 
 
+EXPORT_HOMES = {"compact": ("compact",), "export": ("export", "--to", "parquet")}
+
+
+def export(folder: Path) -> list[Path]:
+    """Export all dates in both ways: to the folders of the commands, and to others deeper below the output folder."""
+    for command in EXPORT_HOMES.values():
+        for place in ((), ("--out", f"data/deep/{command[0]}")):
+            told = typed(folder, *command, "--all", *place)
+            assert told.code == 0, told.err
+    return sorted((folder / "data").rglob("_export.json"))
+
+
+def leave_scratch(folder: Path) -> None:
+    """Leave what a query that was killed had not taken into memory."""
+    spilled = folder / "state" / "scratch" / "deadrun" / "spilled.tmp"
+    spilled.parent.mkdir(parents=True)
+    spilled.write_text(PERSON)
+
+
 def typed(folder: Path, *arguments: str, said: str = "") -> Told:
     """Type a command in a folder, as a process of its own."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HARVESTER_")}
@@ -215,6 +235,8 @@ def _stands_in(name: str, text: str) -> bool:
 
 
 def _texts(path: Path) -> Iterator[str]:
+    if path.suffix == ".parquet":
+        yield str(read_table(path).to_pylist()).casefold()
     content = path.read_bytes()
     for body in (content, _decompressed(path, content)):
         text = body.decode("utf-8", "replace").casefold()
@@ -252,6 +274,8 @@ def assert_kills_do_no_harm(folder: Path, carry: Carry, *, first: int = 1, strid
     Between, a repair would fetch nothing again: it mends manifests, or says that the erasure is not at its end.
     """
     template, whole = made(folder / "template", carry=carry), made(folder / "whole", carry=carry)
+    export(template)
+    leave_scratch(template)
     rows = json.loads(typed(whole, "forget", "--json", said=PERSON).out)["rows"]
     (folder / "work").mkdir()
     request = Request(

@@ -4,12 +4,12 @@ SET VARIABLE manifest = 'recipients/account=acme/dt=2026-11-22/_manifest.json';
 SET VARIABLE files = (
     SELECT if(
         state = 'complete',
-        list_distinct([job.path FOR job IN jobs IF job.rows > 0]),
+        list_distinct([job.path FOR job IN jobs IF job.path IS NOT NULL]),
         error('the date is ' || state || ': see harvester status')
     )
     FROM read_json(
         getvariable('manifest'),
-        columns = {state: 'VARCHAR', jobs: 'STRUCT(path VARCHAR, rows BIGINT)[]'},
+        columns = {state: 'VARCHAR', jobs: 'STRUCT(path VARCHAR)[]'},
         maximum_object_size = 268435456  -- 400,000 jobs
     )
 );

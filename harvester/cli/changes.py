@@ -31,7 +31,7 @@ from harvester.store.ledger import Ledger, new_run_id
 from harvester.store.lock import exclusive, runs_at_work
 from harvester.store.manifest import write_manifest
 from harvester.store.partitions import Compression
-from harvester.store.verification import is_worked_on
+from harvester.store.runs import runs_on
 
 BESIDE = (
     "nothing was compared",
@@ -110,6 +110,7 @@ class ChangeWriting:
 
         Raises:
             BusyError: another process writes changes of one of the accounts.
+            VerificationError: forgetting was cut off meanwhile.
             DiskError: the disk refuses.
         """
         total_bytes = sum(
@@ -120,8 +121,10 @@ class ChangeWriting:
         with reading_progress(sys.stderr, "comparing", total_bytes) as advance:
             for harvest in harvests:
                 with exclusive(lock_folder(self._settings.state, harvest.account)):
-                    self._write_date(harvest, advance)
-                self._write_manifest(harvest)
+                    refuse_unsettled(self._database)
+                    if harvest.id in {each.id for each in Ledger(self._database, "").harvests()}:  # not purged by now
+                        self._write_date(harvest, advance)
+                        self._write_manifest(harvest)
 
     def told(self, harvests: Sequence[Harvest]) -> Iterator[ActionLine]:
         """Yield what the ledger knows of the changes of these harvests."""
@@ -146,6 +149,6 @@ class ChangeWriting:
     def _write_manifest(self, harvest: Harvest) -> None:
         """Let the manifest tell of the changes; a run that has begun on the date writes it itself at its end."""
         with exclusive(self._settings.state, PLAN_WAIT_S):
-            if not is_worked_on(self._database, harvest, runs_at_work(self._settings.state)):
+            if not runs_on(self._database, harvest, runs_at_work(self._settings.state)):
                 now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
                 write_manifest(self._settings.output, Ledger(self._database, new_run_id()), harvest, now)

@@ -4,6 +4,7 @@ import os
 import sys
 from contextlib import suppress
 from importlib import import_module
+from io import StringIO
 from typing import Any, NoReturn
 
 import click
@@ -71,7 +72,7 @@ def harvester() -> None:
     \b
     harvester demo                       see it work, without an account
     cp config.example.toml config.toml   then fill in the credentials
-    harvester run                        harvest; the same command goes on where it stopped
+    harvester nightly                    harvest; the same command goes on where it stopped
     harvester status                     what is there, what is not, and why
 
     Exit codes: 0 complete, 1 a bug, 2 usage or configuration, 3 partial, 4 a person must act, 5 another run holds
@@ -95,7 +96,7 @@ def _exit_code(argv: list[str] | None) -> int:
     try:
         result: Any = harvester.main(argv, prog_name="harvester", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        _show(error)
         return error.exit_code
     except click.Abort:
         return EXIT_INTERRUPTED
@@ -108,6 +109,15 @@ def _exit_code(argv: list[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BUG
     return result if isinstance(result, int) else 0
+
+
+def _show(error: click.ClickException) -> None:
+    """Say what is wrong with what was typed, without repeating an address that somebody typed as an argument."""
+    from harvester.zoho.redaction import without_addresses
+
+    said = StringIO()
+    error.show(said)
+    click.echo(without_addresses(said.getvalue()), err=True, nl=False)
 
 
 def _end_without_its_threads(code: int) -> NoReturn:

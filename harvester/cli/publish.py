@@ -4,8 +4,9 @@ import asyncio
 import datetime as dt
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -18,7 +19,7 @@ from harvester.errors import HarvestError, StoppedError
 from harvester.events import Emit
 from harvester.model import Harvest
 from harvester.operations.account import first_trouble
-from harvester.operations.choosing import chosen_harvests
+from harvester.operations.choosing import Choice, chosen_harvests
 from harvester.operations.destination import Work, open_courier
 from harvester.operations.opening import opened
 from harvester.operations.resuming import SIGNAL_BASE, SIGNALS
@@ -29,6 +30,7 @@ from harvester.report.quiet import quiet
 from harvester.settings import Settings
 from harvester.store.database import Database
 from harvester.store.ledger import Ledger
+from harvester.store.publications import Publications
 
 
 @click.command(name="publish")
@@ -46,19 +48,39 @@ def command(
     clock = SystemClock()
     began_s = clock.now_s()
     settings = load(config_path)
-    open_courier(settings)
+    url = open_courier(settings).bucket.url
     with opened(settings) as database, publishing_progress(sys.stderr, clock.wall_s) as emit:
-        known = Ledger(database, "").harvests()
-        chosen = chosen_harvests(known, choice)
+        published = Publications(database, url).accounts()
+        chosen = chosen_dates(Ledger(database, "").harvests(), published, choice)
         publishing = Publishing(settings, database, emit)
-        asyncio.run(publishing.publish(chosen, known))
-    report = publishing.report(clock.now_s() - began_s)
+        asyncio.run(publishing.publish(chosen))
+    report = publishing.report(url, clock.now_s() - began_s)
     if is_json:
         quiet(sys.stdout).write(to_json(report).decode())
     else:
         write(sys.stdout, report)
     quiet(sys.stderr).writelines(f"{line}\n" for line in sentences(report))
     return report.exit_code
+
+
+def chosen_dates(known: Sequence[Harvest], published: Sequence[str], choice: Choice) -> Mapping[str, Sequence[Harvest]]:
+    """Return by account which dates are meant; none of an account all of whose dates were purged, to clear its objects.
+
+    Args:
+        known: harvests, the newest first.
+        published: accounts of which there are objects.
+        choice: which are meant.
+
+    Raises:
+        ConfigError: an account or date that is named has neither harvest nor object.
+    """
+    gone = set(published) - {harvest.account for harvest in known}
+    named = tuple(account for account in choice.accounts if account not in gone)
+    is_all_gone = bool(choice.accounts) and not named
+    harvests = [] if is_all_gone else chosen_harvests(known, replace(choice, accounts=named))
+    meant = {account for account in gone if not choice.accounts or account in choice.accounts}
+    accounts = sorted(meant | {harvest.account for harvest in harvests})
+    return {account: [each for each in harvests if each.account == account] for account in accounts}
 
 
 class Publishing:
@@ -78,10 +100,10 @@ class Publishing:
         self._trouble: HarvestError | None = None
         self._signal: signal.Signals | None = None
 
-    async def publish(self, chosen: Sequence[Harvest], known: Sequence[Harvest]) -> None:
-        """Publish the chosen ones of the known harvests; trouble ends it and is kept for the report."""
+    async def publish(self, chosen: Mapping[str, Sequence[Harvest]]) -> None:
+        """Publish the chosen harvests of each account; trouble ends it and is kept for the report."""
         try:
-            await self._publish(chosen, known)
+            await self._publish(chosen)
         except asyncio.CancelledError:
             if self._signal is None:
                 raise
@@ -93,18 +115,16 @@ class Publishing:
             if self._trouble is None:
                 raise
 
-    async def _publish(self, chosen: Sequence[Harvest], known: Sequence[Harvest]) -> None:
+    async def _publish(self, chosen: Mapping[str, Sequence[Harvest]]) -> None:
         from harvester.operations.publishing import desk_of, publish
 
         stop = Stop()
         with this_machine(self._database) as machine, self._listening(stop):
-            for account in sorted({harvest.account for harvest in chosen}):
-                work = Work(self._database, machine.offload_disk, machine.offload, self._emit, stop)
-                desk = desk_of(self._settings, account, work)
-                theirs = [[each for each in harvests if each.account == account] for harvests in (chosen, known)]
-                self._dates += await publish(desk, *theirs)
+            work = Work(self._database, machine.offload_disk, machine.offload, self._emit, stop)
+            for account, harvests in chosen.items():
+                self._dates += await publish(await desk_of(self._settings, account, work), harvests)
 
-    def report(self, seconds: float) -> PublishReport:
+    def report(self, url: str, seconds: float) -> PublishReport:
         """Return what it came to."""
         trouble = self._trouble
         is_left_out = any(line.left_out is not None for line in self._dates)
@@ -113,7 +133,7 @@ class Publishing:
             exit_code = SIGNAL_BASE + self._signal
         return PublishReport(
             exit_code=exit_code,
-            url=self._settings.publish.url or "",
+            url=url,
             dates=self._dates,
             trouble=trouble.message if trouble else None,
             remedy=(trouble.remedy or None) if trouble else None,

@@ -16,6 +16,7 @@ from harvester.report.figures import counted, size
 from harvester.report.quiet import quiet
 from harvester.store.erasure import Erasures
 from harvester.store.purging import OldDate, Purge
+from harvester.store.scratch import sweep_scratch
 
 DAYS = re.compile(r"([1-9][0-9]{0,4})d")
 
@@ -49,15 +50,17 @@ def command(config_path: Path, days: int, *, is_dry: bool) -> None:
         dates = purge.dates()
         if not is_dry:
             Erasures(database, settings.output).settle()
+            sweep_scratch(settings.state)
             purge.carry_out(dates)
     quiet(sys.stdout).writelines(f"{_line(each)}\n" for each in dates)
     quiet(sys.stderr).write(f"{_sentence(dates, before, is_dry=is_dry)}\n")
 
 
 def _line(date: OldDate) -> str:
+    unread = f"; {counted(date.open_jobs, 'unfinished job')}" if date.open_jobs else ""
     kept = f"; {counted(date.kept, 'partition')} kept, as later dates have them" if date.kept else ""
     what = f"{counted(date.partitions, 'partition')}, {counted(date.rows, 'row')} ({size(date.bytes)})"
-    return f"{date.harvest.account} {date.harvest.date}: {what}{kept}"
+    return f"{date.harvest.account} {date.harvest.date}: {what}{unread}{kept}"
 
 
 def _sentence(dates: Sequence[OldDate], before: dt.date, *, is_dry: bool) -> str:

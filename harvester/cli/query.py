@@ -7,6 +7,7 @@ import click
 
 from harvester.cli.flags import CONFIG_FLAG
 from harvester.config import load
+from harvester.errors import ConfigError
 from harvester.operations.holding import need_duckdb
 from harvester.report.results import ROWS_DRAWN, Form
 
@@ -18,7 +19,7 @@ STATEMENT_CHARS_MAX = 1024 * 1024
 @click.argument("sql", metavar="[SQL]", required=False)
 @CONFIG_FLAG
 @click.option(
-    "--file", "file", type=click.File(encoding="utf-8", errors="replace"), metavar="PATH",
+    "--file", "file", type=click.File(encoding="utf-8-sig"), metavar="PATH",
     help="Read the statement from a file; - for standard input.",
 )  # fmt: skip
 @click.option(
@@ -41,11 +42,28 @@ def command(config_path: Path, sql: str | None, file: TextIO | None, form: str, 
 
     Only files that a manifest names are read, and nothing is written. "DESCRIBE recipients" lists the columns.
     """
-    if (sql is None) == (file is None):
-        raise click.UsageError("Give the statement as an argument or with --file, one of them.")
-    statement = file.read(STATEMENT_CHARS_MAX) if file else sql or ""
+    statement = _statement(sql, file)
     need_duckdb()
     settings = load(config_path)
-    from harvester.operations.asking import Output, ask
+    from harvester.operations.querying import Output, ask
 
     ask(settings, statement, Output(Form(form), max_rows))
+
+
+def _statement(sql: str | None, file: TextIO | None) -> str:
+    """Return the statement, from where it stands.
+
+    Raises:
+        click.UsageError: it stands nowhere, or in two places.
+        ConfigError: it is no text in UTF-8, or too long.
+    """
+    if (sql is None) == (file is None):
+        raise click.UsageError("Give the statement as an argument or with --file, one of them.")
+    try:
+        statement = file.read(STATEMENT_CHARS_MAX + 1) if file else sql or ""
+        statement.encode()  # an argument that is no UTF-8 came as lone surrogates
+    except UnicodeError:
+        raise ConfigError("The statement is not UTF-8.", "Save it in this encoding.") from None
+    if len(statement) > STATEMENT_CHARS_MAX:
+        raise ConfigError(f"The statement is longer than {STATEMENT_CHARS_MAX:,} characters.", "Give a shorter one.")
+    return statement

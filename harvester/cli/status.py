@@ -20,6 +20,7 @@ from harvester.operations.remarks import verdicts_of
 from harvester.operations.workshop import ENDPOINTS, quota_of
 from harvester.report.status import (
     BudgetStatus,
+    ErasureStatus,
     HarvestStatus,
     LockoutStatus,
     Status,
@@ -30,6 +31,7 @@ from harvester.report.status import (
 from harvester.settings import Settings
 from harvester.store.calls import CallBook, Window
 from harvester.store.database import Database
+from harvester.store.erasure import open_erasures
 from harvester.store.ledger import Ledger
 from harvester.store.lock import runs_at_work
 from harvester.store.runs import runs_on
@@ -50,7 +52,8 @@ LOCKOUTS_SHOWN_MAX = 10
 def command(config_path: Path, *, is_all: bool, is_json: bool) -> None:
     """Show what the ledger knows: jobs by state, why some failed or wait, and how much of the budget is used."""
     with reading(load(config_path)) as reader:
-        status = Status(reader.harvests(None if is_all else HARVESTS_SHOWN_MAX), reader.budgets())
+        harvests = reader.harvests(None if is_all else HARVESTS_SHOWN_MAX)
+        status = Status(harvests, reader.budgets(), erasures=reader.erasures())
         show(status, is_json=is_json)
 
 
@@ -87,6 +90,10 @@ class Reader:
         if self._ledger.boot_id() != self._clock.boot_id:
             return ()
         return tuple(self._budget(account, endpoint) for account, endpoint in self._endpoints())
+
+    def erasures(self) -> tuple[ErasureStatus, ...]:
+        """Return the erasures that are not at their end, the oldest first."""
+        return tuple(ErasureStatus(each.id, each.began_at) for each in open_erasures(self._database))
 
     def lockouts(self) -> tuple[LockoutStatus, ...]:
         """Return the last lockouts of every account and endpoint, newest first."""

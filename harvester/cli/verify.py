@@ -3,10 +3,11 @@
 import datetime as dt
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby
 from pathlib import Path
+from typing import TypeAlias
 
 import click
 
@@ -30,14 +31,15 @@ from harvester.store.change_files import change_flaws
 from harvester.store.database import Database
 from harvester.store.date_folder import strange_dates
 from harvester.store.entries import Entries
-from harvester.store.erasure import refuse_unsettled
+from harvester.store.erasure import erasure_flaws, refuse_unsettled
 from harvester.store.inspection import RecordRules
 from harvester.store.ledger import Ledger, new_run_id
 from harvester.store.listing_files import listing_flaws, listing_of
 from harvester.store.lock import exclusive, runs_at_work
 from harvester.store.manifest import write_manifest
 from harvester.store.purging import refuse_half_purged
-from harvester.store.verification import Step, Suspect, Verification, is_worked_on, requeue
+from harvester.store.runs import runs_on
+from harvester.store.verification import Step, Suspect, Verification, requeue
 from harvester.zoho.contacts import identity_of_record
 from harvester.zoho.record_schema import valid_record
 
@@ -54,12 +56,15 @@ CAMPAIGNS_NAMED_MAX = 20
 
 MANIFEST_KINDS = frozenset({FlawKind.MANIFEST, FlawKind.SUCCESS})
 
+DateOf: TypeAlias = tuple[str, dt.date]
+"""An account and a harvest date."""
+
 
 @dataclass(slots=True)
 class Found:
     """What was found so far: sums, flaws, the jobs to send back, and the dates whose manifest is not true.
 
-    `suspects` are by number of the job, as a file may be that of several; `mistold` are pairs of account and date.
+    `suspects` are by number of the job, as a file may be that of several; `mistold` are their dates.
     """
 
     partitions: int = 0
@@ -69,7 +74,7 @@ class Found:
     passed_over: int = 0
     flaws: list[Flaw] = field(default_factory=list)
     suspects: dict[int, Suspect] = field(default_factory=dict)
-    mistold: set[tuple[str, dt.date]] = field(default_factory=set)
+    mistold: set[DateOf] = field(default_factory=set)
 
     def add(self, step: Step, harvest: Harvest) -> None:
         """Take in what one step came to."""
@@ -85,6 +90,14 @@ class Found:
         for suspect in step.suspects:
             self.suspects[suspect.job.id] = suspect
             self.mistold.add((suspect.job.account, suspect.job.date))
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """How many jobs were sent back, and the dates whose manifests were written anew for it; purged ones have none."""
+
+    requeued: int = 0
+    dates: frozenset[DateOf] = frozenset()
 
 
 @click.command(name="verify")
@@ -117,7 +130,7 @@ def command(
         if is_repair:
             refuse_beside_a_run(settings, database, harvests, *BESIDE)
         found = verify(settings, database, harvests, choice)
-        requeued = repair(settings, database, found) if is_repair else 0
+        repaired = repair(settings, database, found) if is_repair else Repaired()
     verified = Verified(
         exit_code=VerificationError.exit_code if found.flaws else 0,
         harvests=len(harvests),
@@ -127,9 +140,9 @@ def command(
         read_elsewhere=found.read_elsewhere,
         passed_over=found.passed_over,
         flaws=found.flaws,
-        requeued=requeued,
-        manifests=len(found.mistold) if is_repair else 0,
-        commands=list(_commands(found.suspects.values(), config_path)) if requeued else [],
+        requeued=repaired.requeued,
+        manifests=len(repaired.dates),
+        commands=list(_commands(found.suspects.values(), repaired.dates, config_path)) if repaired.requeued else [],
         seconds=clock.now_s() - began_s,
     )
     _show(verified, is_json=is_json)
@@ -146,7 +159,7 @@ def verify(settings: Settings, database: Database, harvests: Sequence[Harvest], 
     entries.check()
 
     def is_beside_a_run(harvest: Harvest) -> bool:
-        return is_worked_on(database, harvest, runs_at_work(settings.state))
+        return bool(runs_on(database, harvest, runs_at_work(settings.state)))
 
     has_all_dates = choice.date is None
     verification = Verification(entries, settings.output, RULES, is_beside_a_run, has_all_dates=has_all_dates)
@@ -162,37 +175,42 @@ def verify(settings: Settings, database: Database, harvests: Sequence[Harvest], 
                 found.flaws.extend(change_flaws(settings.output, ChangeBook(database), harvest))
                 if (listing := listing_of(database, harvest)) is not None:
                     found.flaws.extend(listing_flaws(settings.output, listing))
+    found.flaws.extend(erasure_flaws(database))
     found.flaws.extend(strange_dates(settings.output, entries.harvests(), choice.has))
     return found
 
 
-def repair(settings: Settings, database: Database, found: Found) -> int:
+def repair(settings: Settings, database: Database, found: Found) -> Repaired:
     """Send the suspects back to pending, and let the manifests say so.
 
-    Returns:
-        How many jobs that were.
+    What was looked at before the files were read is looked at once more: hours may lie between.
 
     Raises:
         BusyError: a run is at work on one of the harvests; nothing was changed.
+        VerificationError: forgetting or purging was cut off meanwhile; likewise.
     """
     with exclusive(settings.state, PLAN_WAIT_S):
+        refuse_unsettled(database)
+        refuse_half_purged(database)
         ledger = Ledger(database, new_run_id())
-        mistold = [ledger.open_harvest(account, date) for account, date in sorted(found.mistold)]
+        mistold = [each for each in ledger.harvests() if (each.account, each.date) in found.mistold]
         refuse_beside_a_run(settings, database, mistold, *BESIDE)
         requeued = requeue(database, found.suspects.values())
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         for harvest in mistold:
             write_manifest(settings.output, ledger, harvest, now)
-    return requeued
+    return Repaired(requeued, frozenset((each.account, each.date) for each in mistold))
 
 
-def _commands(suspects: Iterable[Suspect], config_path: Path) -> Iterator[str]:
+def _commands(suspects: Iterable[Suspect], dates: Collection[DateOf], config_path: Path) -> Iterator[str]:
     """Yield the commands that make the dates whole again: first those that harvest, then those that carry.
 
-    A set is harvested once, for the date on which it was read; the nightly run of each later date then carries it.
+    A set is harvested once, for the date on which it was read; the nightly run of each later date then carries it. One
+    that was read for a date which is purged is harvested by the first of these.
     """
     config = () if config_path == Path(CONFIG) else ("--config", str(config_path))
-    ordered = sorted(suspects, key=lambda suspect: (suspect.is_carried, *_which(suspect)))
+    standing = [suspect for suspect in suspects if _which(suspect) in dates]
+    ordered = sorted(standing, key=lambda suspect: (suspect.is_carried, *_which(suspect)))
     for (is_carried, account, date), group in groupby(ordered, key=lambda each: (each.is_carried, *_which(each))):
         words = [*config, "--account", account, "--as-of", date.isoformat()]
         if is_carried:
@@ -201,7 +219,7 @@ def _commands(suspects: Iterable[Suspect], config_path: Path) -> Iterator[str]:
             yield shlex.join([program(), "run", *words, *_named([suspect.job for suspect in group])])
 
 
-def _which(suspect: Suspect) -> tuple[str, dt.date]:
+def _which(suspect: Suspect) -> DateOf:
     return suspect.job.account, suspect.job.date
 
 

@@ -4,11 +4,14 @@ Requests that leave the object as it is are tried again by the library. A condit
 arrived: the answer to the second would tell of the first. `cloud.delivery` looks and decides.
 """
 
-import asyncio
 import datetime as dt
 import hashlib
-from collections.abc import Awaitable, Mapping
+import os
+import re
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -16,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 import obstore
 from obstore.store import LocalStore, from_url
 
-from harvester.cloud.refusals import Meaning, meaning_of, trouble_of
+from harvester.cloud.refusals import Meaning, folder_trouble, meaning_of, opening_trouble, trouble_of
 from harvester.errors import HarvestError
 from harvester.publication import Deliverable, Stored
 
@@ -40,6 +43,15 @@ RETRIES_MAX = 8
 SHA256 = "sha256"
 """The remark beside each object, where the store keeps one: a name that S3, GCS and Azure all take."""
 
+PROVEN_ON_ARRIVAL = {"aws_checksum_algorithm": "SHA256"}
+"""S3 alone: each request carries the SHA-256 of its body, and the server stores none that has another."""
+
+CREDENTIAL = re.compile(
+    r"(AWS|GOOGLE|AZURE)_(?!SSE_|SERVER_SIDE_).*"
+    r"(KEY|TOKEN|SECRET|SAS|SIGNATURE|CREDENTIALS|CLIENT_ID|TENANT|ACCOUNT|AUTHORITY)"
+)
+"""What the library reads as a credential in the environment, or as the wish to go without one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -48,6 +60,7 @@ class Access:
     Attributes:
         url: such as `s3://bucket/prefix`; has no secret.
         options: endpoint, region and credentials, by the library's names; secret.
+        has_credentials: whether they are among them: then those of the environment do not count.
         is_plain_http: whether http is allowed; for loopback alone.
         timeout_s: from the start of one request to its last byte.
         patience_s: for how long a request that fails is tried again.
@@ -55,6 +68,7 @@ class Access:
 
     url: str
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    has_credentials: bool = False
     is_plain_http: bool = False
     timeout_s: float = 60.0
     patience_s: float = 60.0
@@ -86,7 +100,7 @@ class Bucket:
         try:
             self._store: Any = _opened(access) if self._folder is None else LocalStore(self._folder, mkdir=True)
         except Exception as error:  # noqa: BLE001  the library raises whatever its layers do
-            raise trouble_of(error, self.url) from None
+            raise opening_trouble(error, self.url) if self._folder is None else folder_trouble(self.url) from None
 
     @property
     def keeps_remarks(self) -> bool:
@@ -128,6 +142,25 @@ class Bucket:
             if refusal.meaning is not Meaning.ABSENT:
                 raise
 
+    def clear_leftovers(self, keys: Iterable[str]) -> None:
+        """Remove what a killed process left beside these objects in a folder; no other store has such. Blocks.
+
+        The library writes to `name#1`, or the next free number, and renames.
+
+        Raises:
+            DiskError: the folder refuses.
+        """
+        if self._folder is None:
+            return
+        for target in (self._folder / key for key in keys):
+            for number in count(1):
+                try:
+                    target.with_name(f"{target.name}#{number}").unlink()
+                except (FileNotFoundError, NotADirectoryError):
+                    break
+                except OSError:
+                    raise folder_trouble(self.url) from None
+
     async def digest(self, key: str) -> str:
         """Read an object again and return the SHA-256 of its bytes, in hex."""
         return await self._asked(self._digest(key))
@@ -140,8 +173,6 @@ class Bucket:
 
     async def _put(self, deliverable: Deliverable, content: bytes | BinaryIO, **how: Any) -> None:
         attributes = {SHA256: deliverable.sha256} if self.keeps_remarks else None
-        if self._folder is not None:
-            await asyncio.to_thread(_clear_leftover, self._folder / deliverable.path)
         try:
             await self._asked(obstore.put_async(self._store, deliverable.path, content, attributes=attributes, **how))
         except RefusedError as refusal:
@@ -171,15 +202,24 @@ def _opened(access: Access) -> Any:
         "timeout": dt.timedelta(seconds=access.timeout_s),
         "connect_timeout": dt.timedelta(seconds=min(CONNECT_TIMEOUT_S, access.timeout_s)),
     }
-    options: Any = dict(access.options)
-    return from_url(access.url, config=options, client_options=client, retry_config=retries)
+    is_s3 = urlsplit(access.url).scheme == "s3"
+    options: Any = {**(PROVEN_ON_ARRIVAL if is_s3 else {}), **access.options}
+    with _no_credentials_around(access):
+        return from_url(access.url, config=options, client_options=client, retry_config=retries)
+
+
+@contextmanager
+def _no_credentials_around(access: Access) -> Iterator[None]:
+    """Hide the credentials of the environment from the library where others were given: it would mix the two."""
+    hidden = {name: value for name, value in os.environ.items() if access.has_credentials and CREDENTIAL.match(name)}
+    for name in hidden:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def _folder_of(url: str) -> Path | None:
     parts = urlsplit(url)
     return Path(unquote(parts.path)) if parts.scheme == "file" else None
-
-
-def _clear_leftover(target: Path) -> None:
-    """Remove what a killed process left of the same object: the library writes beside it, as `name#1`, and renames."""
-    target.with_name(f"{target.name}#1").unlink(missing_ok=True)

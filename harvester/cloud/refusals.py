@@ -41,8 +41,13 @@ NOT_TO_BE_SENT = ("Received redirect", "builder error")
 """The bucket lives in another region, or the request cannot even be built: plain http, a malformed endpoint."""
 
 AGAIN_STATUSES = frozenset({408, 425, 429})
+AGAIN_CODES = frozenset({"RequestTimeout"})
+"""Said with status 400: the body came too slowly. Source: Amazon S3 API reference, "Error responses"."""
+
 SERVER_ERROR = 500
 NOT_IMPLEMENTED = 501
+
+NO_CREDENTIALS = "no credentials were found that can be used"
 
 SIGN_IN = "Check the credentials (environment, or publish.credentials_file), their rights on the bucket, and the clock."
 GO_ON = "What is uploaded is known; the same command goes on, and so does harvester publish."
@@ -70,7 +75,7 @@ def meaning_of(error: Exception) -> Meaning:
     is_final = isinstance(error, PermissionDeniedError | UnauthenticatedError) or _is_local(text)
     if is_final or _lacks_credentials(text) or any(sign in _head(text) for sign in NOT_TO_BE_SENT):
         return Meaning.ENDING
-    is_again = status is None or status >= SERVER_ERROR or status in AGAIN_STATUSES
+    is_again = status is None or status >= SERVER_ERROR or status in AGAIN_STATUSES or _code_in(text) in AGAIN_CODES
     return Meaning.AGAIN if is_again else Meaning.ENDING
 
 
@@ -87,18 +92,34 @@ def trouble_of(error: Exception, where: str) -> HarvestError:
         return ConfigError(f"{where}: there is no such bucket or folder{said}.", "Make it, or correct publish.url.")
     is_denied = isinstance(error, PermissionDeniedError | UnauthenticatedError)
     if is_denied or _lacks_credentials(text):
-        what = "the store does not let us in" if is_denied or said else "no credentials were found that can be used"
+        what = "the store does not let us in" if is_denied or said else NO_CREDENTIALS
         return CredentialsError(f"{where}: {what}{said}.", SIGN_IN)
     if _is_local(text):
-        return DiskError(f"{where}: the folder cannot be written.", "Check its rights and its space.")
+        return folder_trouble(where)
     if meaning_of(error) is Meaning.ENDING:
         return ConfigError(f"{where}: the store refuses{said}.", "Check publish.url, publish.endpoint, publish.region.")
     return StoppedError(f"{where}: the store does not answer as it should{said}.", GO_ON)
 
 
+def folder_trouble(where: str) -> DiskError:
+    """Return what to tell where the folder is one of this machine, and refuses."""
+    return DiskError(f"{where}: the folder cannot be written.", "Check its rights and its space.")
+
+
+def opening_trouble(error: Exception, where: str) -> HarvestError:
+    """Return what to tell where a store cannot even be opened: nothing was sent, so to try again is of no use."""
+    trouble = trouble_of(error, where)
+    return CredentialsError(f"{where}: {NO_CREDENTIALS}.", SIGN_IN) if isinstance(trouble, StoppedError) else trouble
+
+
 def _lacks_credentials(text: str) -> bool:
+    return _code_in(text) in CREDENTIAL_CODES or any(sign in _head(text) for sign in NO_SOURCE)
+
+
+def _code_in(text: str) -> str | None:
+    """Return the store's short code for what is wrong; None where it said none."""
     found = CODE.search(text)
-    return (found is not None and found[1] in CREDENTIAL_CODES) or any(sign in _head(text) for sign in NO_SOURCE)
+    return found[1] if found else None
 
 
 def _is_local(text: str) -> bool:
@@ -112,7 +133,5 @@ def _head(text: str) -> str:
 
 def _said(error: Exception) -> str:
     """Return the status and the store's code, as far as they came, in brackets."""
-    found = CODE.search(str(error))
-    parts = [f"{status}"] if (status := status_of(error)) is not None else []
-    parts += [found[1]] if found else []
+    parts = [str(part) for part in (status_of(error), _code_in(str(error))) if part is not None]
     return f" ({' '.join(parts)})" if parts else ""

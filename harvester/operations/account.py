@@ -15,12 +15,12 @@ from harvester.model import Command, Harvest, JobState
 from harvester.operations.changing import write_changes
 from harvester.operations.destination import Work
 from harvester.operations.ending import most_urgent
-from harvester.operations.planning import MANIFEST_WAIT_S, announce_work, now_of, plan
+from harvester.operations.planning import MANIFEST_WAIT_S, announce_work, now_of, plan, write_overdue
 from harvester.operations.proving import check_laws, judge, tell
 from harvester.operations.selection import Selection
 from harvester.operations.workshop import AccountBench, Store
 from harvester.store.lock import exclusive
-from harvester.store.manifest import mistold, told_truly, write_manifest
+from harvester.store.manifest import overdue, write_manifest
 
 
 async def harvest_accounts(benches: Sequence[AccountBench], selection: Selection, output: Path) -> list[HarvestError]:
@@ -63,6 +63,7 @@ async def _harvest(bench: AccountBench, selection: Selection, output: Path) -> N
     is_counted = bench.settings.harvest.counters and (selection.keys is None or selection.command is not Command.RUN)
     counting = bench.counting(harvest) if is_counted else None
     gate = bench.gate(counting)
+    await tools.offload_disk(partial(write_overdue, store, tools, harvest, output))
     await plan(bench, selection, harvest, gate, output)
     await _work_through(bench, harvest, counting, gate)
     withdrawal = partial(announce_work, store, tools, harvest, output)
@@ -133,9 +134,8 @@ def _close(store: Store, tools: Tools, account: str, date: dt.date, output: Path
     ledger.release(harvest)
     with exclusive(store.database.path.parent, MANIFEST_WAIT_S):
         write_manifest(output, ledger, harvest, now_of(tools))
-        for other in mistold(store.database, account):
+        for other in overdue(ledger, account):
             write_manifest(output, ledger, other, now_of(tools))
-            told_truly(store.database, other)
         if not ledger.open_jobs(harvest):
             store.parts.sweep(harvest.account, harvest.date)
     counts = ledger.counts(harvest, is_plan_only=True)

@@ -6,12 +6,15 @@ from contextlib import ExitStack, contextmanager
 from harvester.errors import BusyError
 from harvester.model import Harvest
 from harvester.operations.changing import lock_folder
+from harvester.operations.destination import publish_lock
 from harvester.operations.exporting import LOCK as EXPORTS
 from harvester.settings import Settings
 from harvester.store.database import Database
 from harvester.store.ledger import Ledger
 from harvester.store.lock import exclusive, runs_at_work
-from harvester.store.verification import is_worked_on
+from harvester.store.runs import runs_on
+
+WAIT = "Wait for it to end, then give the same command again."
 
 
 def refuse_beside_a_run(
@@ -31,26 +34,29 @@ def refuse_beside_a_run(
     """
     live = runs_at_work(settings.state)
     for harvest in harvests:
-        if is_worked_on(database, harvest, live):
+        if runs_on(database, harvest, live):
             runs, date = ", ".join(live.values()), f"{harvest.account} {harvest.date}"
             raise BusyError(f"Another run ({runs}) is at work on {date}; {what_was_left}.", remedy)
 
 
 @contextmanager
 def alone(settings: Settings, database: Database) -> Iterator[None]:
-    """Keep runs and writers of changes away for as long as files are rewritten or removed.
+    """Keep runs, exports, and writers of changes and objects away for as long as files are rewritten or removed.
 
     Raises:
         BusyError: one is at work now; nothing was changed.
     """
+    accounts = sorted({harvest.account for harvest in Ledger(database, "").harvests(is_purged_too=True)})
+    state = settings.state
     with ExitStack() as stack:
-        stack.enter_context(exclusive(settings.state))
-        stack.enter_context(exclusive(settings.state / EXPORTS))
-        if live := runs_at_work(settings.state):
-            raise BusyError(
-                f"A run ({', '.join(live.values())}) is at work; nothing was changed.",
-                "Wait for it to end, then try again.",
-            )
-        for account in sorted({harvest.account for harvest in Ledger(database, "").harvests()}):
-            stack.enter_context(exclusive(lock_folder(settings.state, account)))
+        try:
+            for folder in (state, state / EXPORTS):
+                stack.enter_context(exclusive(folder))
+            for account in accounts:
+                stack.enter_context(exclusive(lock_folder(state, account)))
+                stack.enter_context(exclusive(publish_lock(state, account)))
+        except BusyError as busy:
+            raise BusyError(f"{busy.message} Nothing was changed.", WAIT) from None
+        if live := runs_at_work(state):
+            raise BusyError(f"A run ({', '.join(live.values())}) is at work; nothing was changed.", WAIT)
         yield

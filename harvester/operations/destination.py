@@ -1,8 +1,11 @@
 """Where a configuration publishes to, ready; found out before the first call is spent."""
 
+import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harvester.clock import SystemClock
 from harvester.engine.ports import Offload
@@ -13,7 +16,11 @@ from harvester.model import Harvest
 from harvester.settings import Settings
 from harvester.store.database import Database
 from harvester.store.date_files import DateFiles, is_published
+from harvester.store.manifest import mistold
 from harvester.store.publications import Publications
+
+if TYPE_CHECKING:
+    from harvester.cloud.delivery import Courier
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +45,22 @@ class Work:
 EXTRA = "pip install 'harvester[cloud]' brings it."
 
 
-def open_courier(settings: Settings) -> Any:
-    """Return the `cloud.delivery.Courier` of `publish.url`; no request is made.
+def publish_lock(state: Path, account: str) -> Path:
+    """Return the folder to be held by whoever publishes an account, or changes files that may be under way."""
+    return state / "publish" / account
+
+
+def open_courier(settings: Settings, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> "Courier":
+    """Return what brings files to `publish.url`, with the credentials of this moment; no request is made. Blocks.
+
+    Args:
+        settings: of everything.
+        pause: waits between two tries; see `Courier`.
 
     Raises:
-        ConfigError: there is no such setting, the library is not installed, or endpoint or credentials cannot be used.
+        ConfigError: there is no such setting, the library is not installed, or the endpoint cannot be used.
+        CredentialsError: there are none that can be used.
+        DiskError: it is a folder, and cannot be made.
     """
     publish = settings.publish
     if publish.url is None:
@@ -57,19 +75,21 @@ def open_courier(settings: Settings) -> Any:
     access = Access(
         url=publish.url,
         options=_options(settings),
+        has_credentials=publish.credentials_file is not None,
         is_plain_http=publish.endpoint is not None and publish.endpoint.startswith("http:"),
         timeout_s=publish.timeout_s,
         patience_s=publish.patience_s,
     )
     rng = random.Random()  # noqa: S311  jitter needs no secrecy
-    return Courier(Bucket(access), SystemClock().now_s, rng)
+    return Courier(Bucket(access), SystemClock().now_s, pause, rng)
 
 
 def published_state(settings: Settings, database: Database, harvest: Harvest) -> bool | None:
     """Tell whether the object store has a date as it lies on disk; None where nothing is published."""
     if settings.publish.url is None:
         return None
-    return is_published(DateFiles(settings.output, harvest), Publications(database, settings.publish.url))
+    is_told = harvest.id not in {each.id for each in mistold(database, harvest.account)}
+    return is_told and is_published(DateFiles(settings.output, harvest), Publications(database, settings.publish.url))
 
 
 def _options(settings: Settings) -> dict[str, str]:

@@ -102,12 +102,15 @@ def exit_code_of(ending: Ending, accounts: Iterable[AccountSummary], *, is_listi
     is_open = is_listing_cut_off or any(
         account.jobs[JobState.PENDING] or account.jobs[JobState.RUNNING] for account in accounts
     )
-    if ending.signal is not None and is_open:
+    is_unpublished = any(account.published is False for account in accounts)
+    if ending.signal is not None and (is_open or is_unpublished):
         return SIGNAL_BASE + ending.signal
-    if trouble is not None or is_open:
+    if is_open:
         return StoppedError.exit_code
     if any(_lacks_privilege(account) for account in accounts):
         return EXIT_CREDENTIALS
+    if trouble is not None or is_unpublished:
+        return StoppedError.exit_code
     is_partial = any(account.jobs[JobState.FAILED] or account.jobs[JobState.PARTIAL] for account in accounts)
     return EXIT_PARTIAL if is_partial else 0
 

@@ -1,40 +1,57 @@
 """Finished dates as fewer and larger files; behind `harvester export` and `harvester compact`."""
 
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 import orjson
 
-from harvester.errors import ConfigError, VerificationError
-from harvester.model import Harvest
+from harvester.errors import ConfigError, StoppedError, VerificationError
+from harvester.flaws import REMEDIES, FlawKind
 from harvester.operations.choosing import Choice, chosen_harvests
-from harvester.operations.holding import holdings_of, manifest_of
+from harvester.operations.holding import CHANGED, holdings_of, manifest_of, manifests_of
 from harvester.operations.opening import opened
 from harvester.report.figures import counted, duration, size
 from harvester.report.progress import reading_progress
 from harvester.report.quiet import quiet
+from harvester.report.results import result_stream
 from harvester.setting_values import real_path
 from harvester.settings import Settings
 from harvester.store.change_files import CHANGES
-from harvester.store.erasure import refuse_unsettled
-from harvester.store.exports import ExportedAction, ExportedDate, ExportedFile, concatenate, described, sweep
+from harvester.store.database import Database
+from harvester.store.erasure import open_erasures
+from harvester.store.exports import (
+    Export,
+    ExportedAction,
+    ExportedDate,
+    ExportedFile,
+    concatenate,
+    described,
+    sources_sha256,
+    sweep,
+)
 from harvester.store.ledger import Ledger
 from harvester.store.listing_files import FOLDER as LISTINGS
 from harvester.store.lock import exclusive
-from harvester.store.partitions import QUARANTINE, RECIPIENTS
-from harvester.warehouse.batches import batches, by_action, fingerprint
+from harvester.store.partitions import PARTS, QUARANTINE, RECIPIENTS
+from harvester.store.purging import refuse_half_purged
+from harvester.warehouse.batches import batches, by_action
 from harvester.warehouse.holdings import Reading
 
 LOCK = "exports"
 """The folder below the state folder that an export holds while it is at work."""
 
-OWN_FOLDERS = (RECIPIENTS, QUARANTINE, CHANGES, LISTINGS, "_parts")
+OWN_FOLDERS = (RECIPIENTS, QUARANTINE, CHANGES, LISTINGS, PARTS)
 """What is the ledger's below the output folder."""
 
-CHANGED = "Where a run was at work give the same command again; else harvester verify tells what is wrong."
+RUNNING = "running"
+PURGED = "purged"
+"""The states of a date whose run has not come to its end, and of one of which only what later dates carry is left."""
+
+UNFINISHED = "left out, as its run has not come to its end: give the same command after it"
 
 
 class Maker(Protocol):
@@ -60,15 +77,45 @@ class Maker(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What there is to export of a date; `state` is its manifest's word, or `PURGED`."""
+
+    account: str
+    date: str
+    state: str
+    readings: Sequence[Reading]
+
+    @property
+    def bytes(self) -> int:
+        """The size of all readings."""
+        return sum(reading.bytes for reading in self.readings)
+
+
 @dataclass(slots=True)
 class Exported:
-    """What an export came to: dates that are other than before, dates that stood already, and what was written."""
+    """What an export came to.
+
+    Attributes:
+        dates: that are other than before.
+        unchanged: dates that stood already.
+        files: that were written, with their `rows` and `bytes`.
+        rows: likewise.
+        bytes: likewise.
+        left_out: dates that could not be exported yet, a sentence for each.
+    """
 
     dates: int = 0
     unchanged: int = 0
     files: int = 0
     rows: int = 0
     bytes: int = 0
+    left_out: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """Of the command."""
+        return StoppedError.exit_code if self.left_out else 0
 
 
 class Exporting:
@@ -88,29 +135,32 @@ class Exporting:
         self._advance = advance
         self.exported = Exported()
 
-    def export(self, account: str, date: str, readings: Sequence[Reading]) -> None:
+    def export(self, stock: Stock) -> None:
         """Export one date: what is there of it already, made of the same sources, stays.
 
         Raises:
             VerificationError: a partition is not the one that the manifest names.
             DiskError: the disk refuses.
         """
-        files = ExportedDate(self._home, self._maker.form, account, date)
-        actions = by_action(readings)
+        if stock.state == RUNNING:
+            self.exported.left_out.append(f"{stock.account} {stock.date}: {UNFINISHED}")
+            return
+        files = ExportedDate(self._home, Export(self._maker.form, self._maker.shape, stock.account, stock.date))
+        actions = by_action(stock.readings)
         for action, sources in actions.items():
-            sources_sha256 = fingerprint(sources, self._maker.shape)
+            sha256 = sources_sha256((source.path, source.sha256) for source in sources)
             known = files.actions.get(action)
-            if known is None or known.sources_sha256 != sources_sha256:
-                self._publish(files, action, sources, sources_sha256)
+            if known is None or known.sources_sha256 != sha256:
+                self._renew(files, action, sources, sha256)
             self._advance(sum(source.bytes for source in sources))
-        is_news = files.finish(list(actions))
+        is_news = files.finish(list(actions), stock.state)
         self.exported.dates += is_news
         self.exported.unchanged += not is_news
 
-    def _publish(self, files: ExportedDate, action: str, sources: list[Reading], sources_sha256: str) -> None:
+    def _renew(self, files: ExportedDate, action: str, sources: list[Reading], sha256: str) -> None:
         made = [self._made(files, action, number, batch) for number, batch in enumerate(batches(sources))]
-        told = ExportedAction(len(sources), sources_sha256, tuple(file for _, file in made))
-        files.publish(action, told, [draft for draft, _ in made])
+        told = ExportedAction(len(sources), sha256, tuple(file for _, file in made))
+        files.place(action, told, [draft for draft, _ in made])
         self.exported.files += len(told.files)
         self.exported.rows += sum(file.rows for file in told.files)
         self.exported.bytes += sum(file.bytes for file in told.files)
@@ -161,40 +211,69 @@ def export(settings: Settings, home: Path, maker: Maker, choice: Choice) -> Expo
     Raises:
         ConfigError: what was named is not there.
         BusyError: another export is at work.
-        VerificationError: a manifest or partition is not as it should be, or forgetting was cut off.
+        VerificationError: a manifest or partition is not as it should be, or forgetting or a purge was cut off.
         DiskError: the disk refuses.
     """
     _check_place(settings, home)
-    with opened(settings) as database:
-        harvests = chosen_harvests(Ledger(database, "").harvests(), choice)
-        refuse_unsettled(database)
-    with exclusive(settings.state / LOCK):
+    with opened(settings) as database, exclusive(settings.state / LOCK):
+        _refuse_beside_an_erasure(database)
+        refuse_half_purged(database)
         sweep(home)
-        total_bytes = sum(reading.bytes for harvest in harvests for reading in _readings(settings, harvest))
-        with reading_progress(sys.stderr, "exporting", total_bytes) as advance:
+        stocks = _stocks(settings.output, Ledger(database, ""), choice)
+        with reading_progress(sys.stderr, "exporting", sum(stock.bytes for stock in stocks)) as advance:
             exporting = Exporting(settings.output, home, maker, advance)
-            for harvest in harvests:
-                exporting.export(harvest.account, harvest.date.isoformat(), _readings(settings, harvest))
+            for stock in stocks:
+                exporting.export(stock)
     return exporting.exported
+
+
+def _refuse_beside_an_erasure(database: Database) -> None:
+    """Raise VerificationError where somebody is not forgotten yet: what is copied now may go where nobody erases it."""
+    if open_erasures(database):
+        what = f"{database.path}: harvester forget was cut off; nothing was exported."
+        raise VerificationError(what, REMEDIES[FlawKind.ERASURE])
+
+
+def _stocks(output: Path, ledger: Ledger, choice: Choice) -> list[Stock]:
+    """Return what there is of the chosen dates, the oldest first; of purged ones what manifests of later dates name."""
+    chosen, known = chosen_harvests(ledger.harvests(is_purged_too=True), choice), set(ledger.harvests())
+    named = {manifest_of(output, each.account, each.date.isoformat()) for each in chosen if each in known}
+    manifests = {manifest for manifest in named if manifest.exists()}
+    if not known.issuperset(chosen):
+        manifests.update(manifests_of(output))
+    holdings = holdings_of(sorted(manifests))
+    readings = defaultdict[tuple[str, str], list[Reading]](list)
+    for reading in holdings.readings:
+        readings[reading.account, reading.date].append(reading)
+    stocks = []
+    for harvest in chosen:
+        date = (harvest.account, harvest.date.isoformat())
+        state = holdings.states.get(date, RUNNING if harvest in known else PURGED)
+        if readings[date] or state != PURGED:
+            stocks.append(Stock(*date, state, readings[date]))
+    return stocks
 
 
 def _check_place(settings: Settings, home: Path) -> None:
     """Refuse a home in which exports and what the ledger knows would be taken for each other."""
     output, place = real_path(settings.output), real_path(home)
     own = [real_path(settings.state), *(output / folder for folder in OWN_FOLDERS)]
-    if place in {output, *output.parents} or any(place == folder or folder in place.parents for folder in own):
+    is_own = place in {output, *output.parents} or any(place == folder or folder in place.parents for folder in own)
+    if is_own or any(manifests_of(place)):
         raise ConfigError(f"{home} is no place for exports: harvester keeps its own files there.", "Name another.")
 
 
 def tell(exported: Exported, home: Path, seconds: float, *, is_json: bool) -> None:
-    """Say what an export came to: a sentence on standard error, JSON on standard output."""
-    if is_json:
-        told = {"exit_code": 0, **asdict(exported), "home": str(home), "seconds": round(seconds, 3)}
-        quiet(sys.stdout).write(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE).decode())
+    """Say what an export came to: sentences on standard error, JSON on standard output.
+
+    Raises:
+        DiskError: standard output cannot be written.
+    """
     written = f"{counted(exported.rows, 'row')} in {counted(exported.files, 'file')} ({size(exported.bytes)})"
     stood = f"; {counted(exported.unchanged, 'date')} stood already" if exported.unchanged else ""
-    quiet(sys.stderr).write(f"exported: {written} to {home} in {duration(seconds)}{stood}\n")
-
-
-def _readings(settings: Settings, harvest: Harvest) -> list[Reading]:
-    return holdings_of([manifest_of(settings.output, harvest.account, harvest.date.isoformat())]).readings
+    last = f"exported: {written} to {home} in {duration(seconds)}{stood}"
+    quiet(sys.stderr).writelines(f"{line}\n" for line in (*exported.left_out, last))
+    if is_json:
+        told = {"exit_code": exported.exit_code, **asdict(exported), "home": str(home), "seconds": round(seconds, 3)}
+        with result_stream(sys.stdout) as out:
+            out.write(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE).decode())

@@ -19,14 +19,18 @@ LEFT_OUT: dict[str, bool | set[str]] = {
 def fingerprint(settings: Settings) -> str:
     """Return the SHA-256, in hex, of the settings that shape the output, as canonical JSON.
 
-    No path plays a part, so that machines agree; nor does a secret: pydantic shows all of them alike.
+    No path plays a part, so that machines agree; nor does a secret: pydantic shows all of them alike; nor the order of
+    names, such as actions or fields.
     """
-    chosen = _without_paths(settings.model_dump(exclude=LEFT_OUT))
+    chosen = _canonical(settings.model_dump(exclude=LEFT_OUT))
     canonical = json.dumps(chosen, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _without_paths(value: Any) -> Any:
+def _canonical(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(name): _without_paths(each) for name, each in value.items() if not isinstance(each, PurePath)}
-    return [_without_paths(each) for each in value] if isinstance(value, list | tuple) else value
+        return {str(name): _canonical(each) for name, each in value.items() if not isinstance(each, PurePath)}
+    if isinstance(value, list | tuple):
+        told = [_canonical(each) for each in value]
+        return sorted(told) if all(isinstance(each, str) for each in told) else told
+    return value

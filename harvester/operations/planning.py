@@ -15,7 +15,7 @@ from harvester.operations.selection import Selection
 from harvester.operations.workshop import AccountBench, Store
 from harvester.store.counters import CounterBook
 from harvester.store.lock import exclusive
-from harvester.store.manifest import mark_running, told_truly
+from harvester.store.manifest import mark_running, overdue, write_manifest
 from harvester.store.privacy_notes import begin_reading
 from harvester.store.snapshots import dates_at_stake
 
@@ -102,9 +102,18 @@ def announce_work(store: Store, tools: Tools, harvest: Harvest, output: Path) ->
     with exclusive(store.database.path.parent, MANIFEST_WAIT_S):
         mark_running(output, store.ledger, harvest, now_of(tools))
         for date in dates_at_stake(store.database, harvest):
-            other = store.ledger.open_harvest(harvest.account, date)
-            told_truly(store.database, other, is_true=False)
-            mark_running(output, store.ledger, other, now_of(tools))
+            mark_running(output, store.ledger, store.ledger.open_harvest(harvest.account, date), now_of(tools))
+
+
+def write_overdue(store: Store, tools: Tools, harvest: Harvest, output: Path) -> None:
+    """Write the manifests of an account's other dates that a run left behind, killed or by what it did; with the disk.
+
+    Nobody else would: each run has one date, and tonight's is not that of the run that was killed.
+    """
+    with exclusive(store.database.path.parent, MANIFEST_WAIT_S):
+        for other in overdue(store.ledger, harvest.account):
+            if other.id != harvest.id:
+                write_manifest(output, store.ledger, other, now_of(tools))
 
 
 def now_of(tools: Tools) -> str:

@@ -18,6 +18,7 @@ from harvester.operations.destination import open_courier, published_state
 from harvester.operations.ending import Ending, summarise
 from harvester.operations.fingerprint import fingerprint
 from harvester.operations.limits import NO_LIMITS, Limits, watching
+from harvester.operations.protection import group_id_of
 from harvester.operations.resuming import SIGNALS
 from harvester.operations.selection import Selection
 from harvester.operations.workshop import AccountBench, Approach, OnLockout, Store, open_store, open_tools, this_machine
@@ -25,7 +26,10 @@ from harvester.report.live import choose
 from harvester.report.summary import RunSummary
 from harvester.report.tally import Tally
 from harvester.settings import Settings
+from harvester.store.erasure import Erasures
 from harvester.store.lock import exclusive
+from harvester.store.purging import revive
+from harvester.store.sharing import share
 from harvester.zoho.api import Http
 
 PLAN_WAIT_S = 60.0
@@ -56,6 +60,7 @@ def run(settings: Settings, selection: Selection, manner: Manner) -> RunSummary:
     with ExitStack() as stack:
         with exclusive(settings.state, PLAN_WAIT_S):
             store = stack.enter_context(open_store(settings, clock))
+            make_ready(settings, store, selection)
             plan_named(store, selection)
         store.ledger.begin_run(clock.wall_s(), selection.command, fingerprint(settings))
         with choose(sys.stderr, tally, clock.now_s, clock.wall_s, is_verbose=manner.is_verbose) as emit:
@@ -76,6 +81,20 @@ def run(settings: Settings, selection: Selection, manner: Manner) -> RunSummary:
         output=os.path.relpath(settings.output / "recipients"),
         resume_command=None if is_finished else manner.resume_command,
     )
+
+
+def make_ready(settings: Settings, store: Store, selection: Selection) -> None:
+    """Bring the files into the state that a run builds on; the caller holds the state folder.
+
+    Raises:
+        ConfigError: the files cannot be given to the group.
+        VerificationError: a date is purged in part.
+        DiskError: the disk refuses.
+    """
+    Erasures(store.database, settings.output).settle()
+    share(settings.output, group_id_of(settings))
+    for account in selection.accounts:
+        revive(store.database, account, selection.date)
 
 
 def _published(settings: Settings, store: Store, selection: Selection) -> dict[str, bool | None]:

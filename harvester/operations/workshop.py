@@ -30,7 +30,7 @@ from harvester.engine.writer import Writer
 from harvester.events import Emit, Event, LockoutOpened
 from harvester.model import Action, Command, Harvest, Order
 from harvester.operations.contact_records import ContactRecords
-from harvester.operations.protection import group_id_of, privacy_of
+from harvester.operations.protection import privacy_of
 from harvester.settings import AccountSettings, BudgetSettings, NightlySettings, Settings
 from harvester.store.boot import adopt_boot
 from harvester.store.calls import CallBook, Window
@@ -38,12 +38,10 @@ from harvester.store.campaign_notes import CampaignNotes
 from harvester.store.carrier import Carrier
 from harvester.store.counters import CounterBook
 from harvester.store.database import Database
-from harvester.store.erasure import Erasures
 from harvester.store.ledger import Ledger, new_run_id
 from harvester.store.lock import at_work, runs_at_work
 from harvester.store.partitions import Compression, Partitions
 from harvester.store.servers import Servers
-from harvester.store.sharing import share
 from harvester.store.snapshots import Snapshots
 from harvester.store.splits import Splits
 from harvester.zoho.auth import Credentials, Tokens, TokenSettings
@@ -111,11 +109,9 @@ class Store:
 
 @contextmanager
 def open_store(settings: Settings, clock: Clock) -> Iterator[Store]:
-    """Open ledger and output folder; both are checked before anything is asked of the server."""
+    """Open ledger and output folder; these and the key of hashes are checked before any call."""
+    privacy_of(settings)
     database = Database(settings.state / LEDGER_FILE)
-    with database.refusals():
-        Erasures(database, settings.output).settle()
-    share(settings.output, group_id_of(settings))
     parts = Partitions(settings.output, Compression(settings.harvest.compression))
     with store_of(database, parts, clock, new_run_id()) as store:
         yield store

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
+from harvester.errors import VerificationError
 from harvester.report.figures import counted
 from harvester.report.printable import printable, printable_tree
 
@@ -14,24 +15,36 @@ class ErasureReport:
     """One erasure, over all the runs that it took.
 
     Attributes:
-        exit_code: of the process.
         files: that were written anew, removed, or replaced by a note.
         rows: that are gone.
         manifests: that were written anew.
         exports: that were removed, to be made again.
         jobs_again: unfinished jobs that begin again from their first row, as their part held the person.
+        is_published: whether dates go to an object store, which has the person until they are published again.
         unreadable: files of ours that are damaged, so that nobody can tell.
         strange: files of others that name the person.
+        unsearched: files of others that cannot be read, or are compressed in a way that is not searched.
     """
 
-    exit_code: int
     files: int
     rows: int
     manifests: int
     exports: int
     jobs_again: int
+    is_published: bool
     unreadable: Sequence[str]
     strange: Sequence[str]
+    unsearched: Sequence[str]
+
+    @property
+    def files_left(self) -> int:
+        """Files that name the person still, or may."""
+        return len(self.unreadable) + len(self.strange) + len(self.unsearched)
+
+    @property
+    def exit_code(self) -> int:
+        """Of the process."""
+        return VerificationError.exit_code if self.files_left else 0
 
 
 def sentences(report: ErasureReport) -> list[str]:
@@ -39,6 +52,8 @@ def sentences(report: ErasureReport) -> list[str]:
     lines = [
         *(f"{path}: cannot be read. harvester verify --repair has it harvested again." for path in report.unreadable),
         *(f"{path}: names the person, and is none of our files. Remove it yourself." for path in report.strange),
+        *(f"{path}: is none of our files, and cannot be searched. Look yourself." for path in report.unsearched),
+        *(["The object store has the person until harvester publish has ended."] if report.is_published else []),
     ]
     exports = f", {counted(report.exports, 'export')} removed" if report.exports else ""
     again = f", {counted(report.jobs_again, 'unfinished job')} to begin again" if report.jobs_again else ""
@@ -46,11 +61,12 @@ def sentences(report: ErasureReport) -> list[str]:
         f"{counted(report.rows, 'row')} in {counted(report.files, 'file')} erased,"
         f" {counted(report.manifests, 'manifest')} written{exports}{again}"
     )
-    left = len(lines)
+    left = report.files_left
     end = f"not forgotten everywhere: {what}; {counted(left, 'file')} left" if left else f"forgotten: {what}"
     return [printable(line) for line in (*lines, end)]
 
 
 def to_json(report: ErasureReport) -> bytes:
     """Return it all as one line of UTF-8 JSON with its newline."""
-    return orjson.dumps(printable_tree(asdict(report)), option=orjson.OPT_APPEND_NEWLINE)
+    told = {"exit_code": report.exit_code, **asdict(report)}
+    return orjson.dumps(printable_tree(told), option=orjson.OPT_APPEND_NEWLINE)

@@ -22,10 +22,11 @@ class DateLine:
     Attributes:
         account: its name.
         date: the harvest date, ISO.
-        state: of the date, as its manifest says: "complete", "partial", "running".
+        state: of the date, as its manifest says: "complete", "partial", "running"; "purged", or "unpublished" where
+            only other dates named objects of it.
         files: that were uploaded now, beside the manifest and `_SUCCESS`.
         bytes: of these.
-        removed: objects of the date that its manifest names no more.
+        removed: objects of the date that no published manifest names any more.
         left_out: why the date is not published; None where it is.
     """
 

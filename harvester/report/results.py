@@ -4,20 +4,25 @@ Rows are written as they come, so memory holds few of them however many there ar
 """
 
 import csv
+import io
 import json
+import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import TextIO
 
 from rich.console import Console
 
+from harvester.errors import DiskError
 from harvester.report.figures import counted
 from harvester.report.sheets import Sheet, cells, drawn
 from harvester.report.spreadsheet import defused
 
-NOT_JSON = frozenset({"NaN", "Infinity", "-Infinity"})
-"""What DuckDB writes for numbers that JSON has not."""
+NOT_JSON = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:NaN|Infinity)')
+"""Text in JSON, to be passed over, and what DuckDB writes for numbers that JSON has not."""
 
 ROWS_DRAWN = 50
 """Rows of a table on a terminal, unless more are asked for; in a pipe there is no bound."""
@@ -39,6 +44,34 @@ class Heading:
 
     columns: tuple[str, ...]
     is_number: tuple[bool, ...]
+
+
+@contextmanager
+def result_stream(stream: TextIO) -> Iterator[TextIO]:
+    """Give a stream for what a command was asked for, in UTF-8: nothing of it is lost unnoticed.
+
+    A reader that left has what it wanted.
+
+    Raises:
+        DiskError: the stream cannot be written.
+    """
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding="utf-8")
+    try:
+        yield stream
+        stream.flush()
+    except BrokenPipeError:
+        _empty(stream)
+    except OSError as error:
+        _empty(stream)
+        what = (error.strerror or "input/output error").lower()
+        raise DiskError(f"Standard output cannot be written: {what}.", "What was written is not whole.") from None
+
+
+def _empty(stream: TextIO) -> None:
+    """Let what a stream still holds go nowhere: the interpreter writes it at its end, and would fail once more."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def write_table(stream: TextIO, heading: Heading, rows: Iterable[Cells]) -> None:
@@ -92,8 +125,15 @@ def write_json(stream: TextIO, heading: Heading, rows: Iterable[Cells]) -> None:
 
 
 def _object(names: Sequence[str], row: Cells) -> str:
-    values = ("null" if cell is None or cell in NOT_JSON else cell for cell in row)
-    return "{" + ",".join(f"{name}:{value}" for name, value in zip(names, values, strict=True)) + "}"
+    return "{" + ",".join(f"{name}:{_json(cell)}" for name, cell in zip(names, row, strict=True)) + "}"
+
+
+def _json(cell: str | None) -> str:
+    if cell is None:
+        return "null"
+    if "NaN" in cell or "Infinity" in cell:
+        return NOT_JSON.sub(lambda found: found[0] if found[0].startswith('"') else "null", cell)
+    return cell
 
 
 def _separated(lines: Iterable[str]) -> Iterator[str]:

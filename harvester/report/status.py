@@ -7,6 +7,7 @@ import orjson
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from harvester.flaws import REMEDIES, FlawKind
 from harvester.model import JobState
 from harvester.report.figures import clock_time, countdown, short_key, size
 from harvester.report.printable import printable_tree
@@ -90,12 +91,21 @@ class LockoutStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ErasureStatus:
+    """Somebody is to be forgotten and is not yet: the erasure's id, and when it began, ISO 8601."""
+
+    id: str
+    began_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """All that is known of the state directory."""
 
     harvests: tuple[HarvestStatus, ...] = ()
     budgets: tuple[BudgetStatus, ...] = ()
     lockouts: tuple[LockoutStatus, ...] = ()
+    erasures: tuple[ErasureStatus, ...] = ()
 
 
 def write(stream: TextIO, status: Status) -> None:
@@ -130,6 +140,7 @@ def _sheets(status: Status) -> list[Sheet]:
         _proofs(status),
         _budgets(status),
         _lockouts(status),
+        _erasures(status),
         _problems(status),
         _waiting(status),
     )
@@ -205,6 +216,12 @@ def _lockouts(status: Status) -> Sheet:
     )
     columns = ("account", "endpoint", "seen", "until", "in a row", "own calls", "answer")
     return Sheet("lockouts", columns, rows, frozenset({"in a row", "own calls"}))
+
+
+def _erasures(status: Status) -> Sheet:
+    remedy = REMEDIES[FlawKind.ERASURE]
+    rows = tuple(cells(each.id, each.began_at, remedy) for each in status.erasures)
+    return Sheet("forgetting", ("erasure", "begun", "remedy"), rows, frozenset())
 
 
 def _problems(status: Status) -> Sheet:

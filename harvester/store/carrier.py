@@ -1,13 +1,11 @@
 """Where the partition of a set that stands unchanged is found under a later harvest date."""
 
-import os
-import shutil
 from pathlib import Path, PurePosixPath
 
 from harvester.model import Job, Published
 from harvester.snapshot import Carry
-from harvester.store.disk import disk_errors, make_folder, open_file, sync_folder
-from harvester.store.partitions import COPY_BYTES, Partitions
+from harvester.store.disk import copy_file, disk_errors, make_folder, sync_folder
+from harvester.store.partitions import Partitions
 
 
 class Carrier:
@@ -63,11 +61,4 @@ class Carrier:
                 draft.unlink(missing_ok=True)
             else:
                 return
-        writing = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with (
-            open(os.open(source, os.O_RDONLY | os.O_NOFOLLOW), "rb") as old,  # noqa: PTH123  a path cannot be opened so
-            open(open_file(draft, writing), "wb") as new,  # noqa: PTH123
-        ):
-            shutil.copyfileobj(old, new, COPY_BYTES)
-            new.flush()
-            os.fsync(new.fileno())
+        copy_file(source, draft)

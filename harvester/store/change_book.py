@@ -105,7 +105,7 @@ class ChangeBook:
         Only those since changes were first written for the account: what lies before is for whoever asks for it.
         """
         rows = self._connection.execute(
-            "SELECT harvests.* FROM harvests WHERE account = :account AND date < :date AND date >= ("
+            "SELECT harvests.* FROM harvests WHERE account = :account AND purge IS NULL AND date < :date AND date >= ("
             "  SELECT min(date) FROM jobs JOIN harvests AS first ON first.id = harvest_id"
             "  WHERE first.account = :account AND changes IS NOT NULL)"
             " AND EXISTS (SELECT 1 FROM jobs WHERE harvest_id = harvests.id AND state = 'done' AND changes IS NULL)"

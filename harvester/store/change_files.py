@@ -14,8 +14,8 @@ from harvester.flaws import Flaw, FlawKind
 from harvester.model import Harvest, Job
 from harvester.store.change_book import ChangeBook
 from harvester.store.date_folder import files_below
-from harvester.store.disk import disk_errors, make_folder, open_file, sync_folder
-from harvester.store.partitions import Compression, file_stem
+from harvester.store.disk import disk_errors, is_file_of, make_folder, open_file, sync_folder
+from harvester.store.partitions import PARTS, Compression, file_stem
 
 CHANGES = "changes"
 """The folder below the output folder."""
@@ -42,7 +42,7 @@ class ChangeFiles:
     """
 
     def __init__(self, output: Path, account: str, compression: Compression) -> None:
-        self.parts = output / "_parts"  #: where drafts and what is too large for memory lie
+        self.parts = output / PARTS  #: where drafts and what is too large for memory lie
         self._output = output
         self._compression = compression
         # An account's name has no dot, so no other account's draft has this name.
@@ -105,11 +105,7 @@ class ChangeFiles:
 
     def is_there(self, path: str, size_bytes: int) -> bool:
         """Tell whether a change file of this path and size lies in its place; its bytes are not read."""
-        try:
-            status = (self._output / path).lstat()
-        except OSError:
-            return False
-        return stat.S_ISREG(status.st_mode) and status.st_size == size_bytes
+        return is_file_of(self._output / path, size_bytes)
 
 
 def change_path(job: Job, compression: Compression) -> PurePosixPath:

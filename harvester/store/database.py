@@ -49,11 +49,11 @@ CREATE TABLE runs (
 CREATE TABLE harvests (
     id INTEGER PRIMARY KEY, account TEXT NOT NULL, date TEXT NOT NULL, discovery TEXT NOT NULL DEFAULT 'none',
     listing TEXT, privacy TEXT NOT NULL DEFAULT '[]', purge TEXT,
-    is_mistold INTEGER NOT NULL DEFAULT 0, is_export_stale INTEGER NOT NULL DEFAULT 0,
+    is_mistold INTEGER NOT NULL DEFAULT 0,
     UNIQUE (account, date)
 );
 CREATE TABLE erasures (
-    id TEXT PRIMARY KEY, subject TEXT NOT NULL UNIQUE,
+    id TEXT PRIMARY KEY, subject TEXT NOT NULL UNIQUE, began_at TEXT NOT NULL,
     files INTEGER NOT NULL DEFAULT 0, rows INTEGER NOT NULL DEFAULT 0, step TEXT
 ) WITHOUT ROWID;
 CREATE TABLE campaigns (
@@ -101,7 +101,7 @@ CREATE TABLE campaign_notes (
 ) WITHOUT ROWID;
 CREATE TABLE publications (
     target TEXT NOT NULL, path TEXT NOT NULL,
-    sha256 TEXT, etag TEXT, bytes INTEGER NOT NULL, modified_ns INTEGER, uploaded_s REAL NOT NULL,
+    sha256 TEXT, modified_ns INTEGER,
     PRIMARY KEY (target, path)
 ) WITHOUT ROWID;
 CREATE TABLE servers (
@@ -193,6 +193,7 @@ class Database:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten: digests of rows are
         return connection
 
     def _create(self) -> None:

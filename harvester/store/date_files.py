@@ -6,25 +6,19 @@ Parts, quarantine and state are never among them.
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 from harvester.errors import VerificationError
 from harvester.model import Harvest
-from harvester.publication import Deliverable
-from harvester.store.change_files import CHANGES
+from harvester.publication import Deliverable, is_finished_file
 from harvester.store.disk import disk_errors
-from harvester.store.listing_files import FOLDER as LISTINGS
-from harvester.store.manifest_reading import ManifestError, read_manifest
+from harvester.store.manifest_reading import SUCCESS, ManifestError, manifest_path, read_manifest
 from harvester.store.partitions import RECIPIENTS
-from harvester.store.publications import Publications
-
-FOLDERS = (RECIPIENTS, CHANGES, LISTINGS)
-"""Where readers look, below the output folder."""
+from harvester.store.publications import FOLDERS, Publications
 
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
@@ -67,12 +61,12 @@ class DateFiles:
     @property
     def manifest_path(self) -> str:
         """Where the manifest lies below the output folder."""
-        return f"{RECIPIENTS}/{self._date}/_manifest.json"
+        return manifest_path(self.harvest.account, self.harvest.date.isoformat())
 
     @property
     def success(self) -> Deliverable:
         """The empty file that says that every job of the date is done."""
-        return Deliverable(f"{RECIPIENTS}/{self._date}/_SUCCESS", 0, EMPTY_SHA256)
+        return Deliverable(f"{RECIPIENTS}/{self._date}/{SUCCESS}", 0, EMPTY_SHA256)
 
     def modified_ns(self) -> int | None:
         """Return when the manifest was put into its place; None if there is none."""
@@ -111,13 +105,15 @@ class DateFiles:
                 yield from self._named(job)
                 yield from self._named(job.get("changes"))
 
-    def _named(self, entry: Mapping[str, Any] | None) -> Iterator[Deliverable]:
-        if not entry or entry.get("path") is None:
-            return
-        path = PurePosixPath(entry["path"])
-        if path.parts[0] not in FOLDERS or ".." in path.parts:
-            raise ManifestError(f"it names a file that is none of its own: {path!s:.80}")
-        yield Deliverable(str(path), entry["bytes"], entry["sha256"])
+    @staticmethod
+    def _named(entry: object) -> Iterator[Deliverable]:
+        match entry:
+            case {"path": str(path), "bytes": int(size_bytes), "sha256": str(sha256)} if is_finished_file(path):
+                yield Deliverable(path, size_bytes, sha256)
+            case None | {"path": None}:
+                return
+            case _:
+                raise ManifestError(f"it names a file that is none of its own: {_path_of(entry):.80}")
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -125,6 +121,10 @@ class DateFiles:
             yield
         except ManifestError as error:
             raise VerificationError(f"{self.output / self.manifest_path}: {error}.", FIND_OUT) from None
+
+
+def _path_of(entry: object) -> str:
+    return str(entry["path"]) if isinstance(entry, dict) and "path" in entry else "no path"
 
 
 def is_published(files: DateFiles, book: Publications) -> bool:

@@ -11,14 +11,12 @@ from harvester.flaws import Flaw, FlawKind
 from harvester.model import Discovery, Harvest, JobState
 from harvester.store.entries import Entries, Entry
 from harvester.store.manifest import COMPLETE
-from harvester.store.manifest_reading import ManifestError, read_manifest
+from harvester.store.manifest_reading import MANIFEST, SUCCESS, ManifestError, manifest_path, read_manifest
 from harvester.store.partitions import QUARANTINE, RECIPIENTS, Compression, Partitions
 
 OPEN = frozenset({JobState.PENDING, JobState.RUNNING})
 NEED_PARTS = OPEN | {JobState.FAILED}
 
-MANIFEST = "_manifest.json"
-SUCCESS = "_SUCCESS"
 OWN_NAMES = frozenset({MANIFEST, SUCCESS, f".{MANIFEST}.draft"})
 
 
@@ -44,7 +42,7 @@ class DateFolder:
         if self._entries.is_purged(self._harvest):  # its files are those of later dates, and told there
             yield from self._strangers(is_known)
             return
-        if not present & OPEN:  # a run that was cut off writes the manifest when it goes on
+        if not present & OPEN:  # what a killed run left is unfinished, and the next run writes it anew
             yield from self._of_manifest(is_complete=is_complete)
         yield from self._of_success(is_complete=is_complete)
         yield from self._strangers(is_known)
@@ -52,7 +50,7 @@ class DateFolder:
             yield from self._leftovers()
 
     def _of_manifest(self, *, is_complete: bool) -> Iterator[Flaw]:
-        path = f"{RECIPIENTS}/{self._date}/{MANIFEST}"
+        path = manifest_path(self._harvest.account, self._harvest.date.isoformat())
         try:
             told = read_manifest(self._output / path)
             if differing := self._differing_words(next(told), is_complete=is_complete):

@@ -16,6 +16,9 @@ SHARED_FOLDER_MODE = 0o2750
 SHARED_FILE_MODE = 0o640
 """Where a group may read. What is made in such a folder inherits its group from the system, and the modes from us."""
 
+COPY_BYTES = 1 << 20
+"""What is in memory at once of a file that is copied or read back."""
+
 REMEDIES = {
     errno.ENOSPC: "Free some space (or inodes), then run the same command again.",
     errno.EDQUOT: "Raise the quota or free some space, then run the same command again.",
@@ -62,6 +65,14 @@ def make_folder(path: Path) -> None:
     sync_folder(path.parent)
 
 
+def is_regular(path: Path) -> bool:
+    """Tell whether a file lies there: a link is no copy of one, and from a pipe nothing may ever come."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def is_shared(folder: Path) -> bool:
     """Tell whether what is made in a folder is for its group to read; see `store.sharing`."""
     return stat.S_IMODE(folder.stat().st_mode) == SHARED_FOLDER_MODE
@@ -73,6 +84,27 @@ def open_file(path: Path, flags: int) -> int:
     if flags & os.O_CREAT and is_shared(path.parent):
         os.fchmod(file, SHARED_FILE_MODE)
     return file
+
+
+def is_file_of(path: Path, size_bytes: int) -> bool:
+    """Tell whether a regular file of this size is there; its bytes are not read."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size == size_bytes
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Write the bytes of a file into a new one, durable on return but for its name; no link is followed."""
+    new_one = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with (
+        open(open_file(source, os.O_RDONLY), "rb") as old,
+        open(open_file(target, new_one), "wb") as new,
+    ):
+        shutil.copyfileobj(old, new, COPY_BYTES)
+        new.flush()
+        os.fsync(new.fileno())
 
 
 def sync_folder(path: Path) -> None:

@@ -3,14 +3,12 @@
 What a step is to do stands in the ledger, whole, before the first file is touched. Killed at any moment it is carried
 out to its end by whoever opens the ledger next to write (`settle`), and nobody needs to know whom it was for. Until
 then files and ledger may disagree, and nothing may be made of that (`refuse_unsettled`): a repair would fetch again
-what was to be erased.
+what was to be erased. The erasure itself, which is many steps, stays open (`open_erasures`) until the command that
+knows whom it is for has come to its end.
 """
 
-import datetime as dt
-import os
-import shutil
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -18,18 +16,23 @@ from uuid import uuid4
 import orjson
 
 from harvester.errors import VerificationError
-from harvester.model import Harvest
+from harvester.flaws import REMEDIES, Flaw, FlawKind
 from harvester.store.database import Database
-from harvester.store.disk import disk_errors, make_folder, open_file, sync_folder
-from harvester.store.ledger import Ledger
-from harvester.store.partitions import COPY_BYTES
+from harvester.store.disk import copy_file, disk_errors, make_folder, sync_folder
+from harvester.store.partitions import PARTS
 from harvester.store.rewriting import PageSpot, Rewritten
 
 DRAFT = "erasure.draft"
 COPY = "erasure.copy"
 """What is left of a file, and a copy of it on the way to its place; both lie beside the parts."""
 
-GO_ON = "Run harvester forget again with the same address, or harvester run: each completes it."
+
+@dataclass(frozen=True, slots=True)
+class OpenErasure:
+    """An erasure that is not at its end: its id, as the audit trail will have it, and when it began, ISO 8601."""
+
+    id: str
+    began_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +71,14 @@ class Erasures:
     def __init__(self, database: Database, output: Path) -> None:
         self._database = database
         self._output = output
-        self.draft = output / "_parts" / DRAFT  #: where `rewrite` is to put what is left of the next file
+        self.draft = output / PARTS / DRAFT  #: where `rewrite` is to put what is left of the next file
 
-    def begin(self, subject: str) -> str:
-        """Return the id of the erasure of a subject, known again if it was cut off."""
+    def begin(self, subject: str, now: str) -> str:
+        """Return the id of the erasure of a subject, known again if it was cut off; `now` is ISO 8601."""
         with self._database.writing(self._database.durable) as connection:
             connection.execute(
-                "INSERT INTO erasures (id, subject) VALUES (?, ?) ON CONFLICT DO NOTHING", (uuid4().hex, subject)
+                "INSERT INTO erasures (id, subject, began_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (uuid4().hex, subject, now),
             )
         row = self._database.durable.execute("SELECT id FROM erasures WHERE subject = ?", (subject,)).fetchone()
         return str(row["id"])
@@ -103,19 +107,6 @@ class Erasures:
         """Return to how many files and rows an erasure has come, over all the runs that it took."""
         row = self._database.durable.execute("SELECT files, rows FROM erasures WHERE id = ?", (erasure_id,)).fetchone()
         return int(row["files"]), int(row["rows"])
-
-    def mistold(self) -> list[Harvest]:
-        """Return the harvests whose manifests tell of what is gone."""
-        ledger = Ledger(self._database, "")
-        rows = self._database.durable.execute(
-            "SELECT account, date FROM harvests WHERE is_mistold AND purge IS NULL ORDER BY id"
-        ).fetchall()
-        return [ledger.open_harvest(row["account"], dt.date.fromisoformat(row["date"])) for row in rows]
-
-    def retold(self, harvest: Harvest) -> None:
-        """Take the word for it that a manifest is true again."""
-        with self._database.writing(self._database.durable) as connection:
-            connection.execute("UPDATE harvests SET is_mistold = 0 WHERE id = ?", (harvest.id,))
 
     def end(self, erasure_id: str) -> None:
         """Forget the erasure itself: it is done, and told elsewhere."""
@@ -160,7 +151,7 @@ class Erasures:
             if is_link:
                 copy.hardlink_to(source)
             else:
-                _copy(source, copy)
+                copy_file(source, copy)
             copy.rename(target)
             copy.unlink(missing_ok=True)  # to rename a file to another name of itself does nothing
             sync_folder(target.parent)
@@ -170,17 +161,21 @@ def refuse_unsettled(database: Database) -> None:
     """Raise VerificationError if the files of a step may not be those that the ledger knows."""
     row = database.durable.execute("SELECT 1 FROM erasures WHERE step IS NOT NULL").fetchone()
     if row is not None:
-        raise VerificationError(f"{database.path}: harvester forget is at work, or was cut off.", GO_ON)
+        what = f"{database.path}: harvester forget is at work, or was cut off."
+        raise VerificationError(what, REMEDIES[FlawKind.ERASURE])
 
 
-def _copy(source: Path, target: Path) -> None:
-    with (
-        source.open("rb") as old,
-        open(open_file(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as new,  # noqa: PTH123  a path cannot be opened with a mode
-    ):
-        shutil.copyfileobj(old, new, COPY_BYTES)
-        new.flush()
-        os.fsync(new.fileno())
+def open_erasures(database: Database) -> list[OpenErasure]:
+    """Return the erasures that are at work, or were cut off, the oldest first; nobody can tell whom they are for."""
+    rows = database.durable.execute("SELECT id, began_at FROM erasures ORDER BY began_at, id")
+    return [OpenErasure(row["id"], row["began_at"]) for row in rows.fetchall()]
+
+
+def erasure_flaws(database: Database) -> Iterator[Flaw]:
+    """Yield a flaw for each of them."""
+    for each in open_erasures(database):
+        what = f"harvester forget began at {each.began_at} and is at work, or was cut off"
+        yield Flaw(FlawKind.ERASURE, f"erasure {each.id}", what)
 
 
 def _note(connection: sqlite3.Connection, step: Step) -> None:
@@ -202,11 +197,6 @@ def _note_partition(connection: sqlite3.Connection, step: Step, new: Rewritten) 
             (new.rows, new.bytes, new.sha256, job_id, step.old_sha256),
         )
         _mistell(connection, "id = ?", job_id)
-        connection.execute(
-            "UPDATE harvests SET is_export_stale = 1"
-            " WHERE id = (SELECT harvest_id FROM jobs WHERE id = ? AND origin_id IS NULL)",
-            (job_id,),
-        )
     if step.reader_id is not None:
         connection.executemany(
             "UPDATE pages SET rows = ?, end_bytes = ?, sha256 = ? WHERE job_id = ? AND number = ?",

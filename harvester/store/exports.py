@@ -3,7 +3,7 @@
 ```
 <home>/recipients/account=<name>/dt=<date>/action=<action>/part-0000.<ending>
 <home>/recipients/account=<name>/dt=<date>/_export.json
-<home>/_parts/                                  files being written
+<home>/_export_parts/                           files being written
 ```
 
 The files of an action are written beside their place and moved there together. Before, the manifest takes back its word
@@ -12,8 +12,7 @@ for that action; after, it gives it again. So what the manifest names is whole, 
 
 import hashlib
 import os
-import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,22 +22,43 @@ import orjson
 from harvester import __version__
 from harvester.errors import ConfigError, VerificationError
 from harvester.store.disk import (
+    COPY_BYTES,
     FILE_MODE,
     SHARED_FILE_MODE,
     disk_errors,
+    is_file_of,
     is_shared,
     make_folder,
     open_file,
     replace_file,
     sync_folder,
 )
-from harvester.store.partitions import COPY_BYTES, RECIPIENTS
+from harvester.store.partitions import RECIPIENTS
 
 EXPORT_VERSION = 1
-MANIFEST = "_export.json"
-PARTS = "_parts"
+EXPORT_MANIFEST = "_export.json"
 PART = "part-"
 """How the names of our files begin."""
+
+DRAFTS = "_export_parts"
+"""A folder of our own: whatever lies in it may be removed, in a home that is somebody else's as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What an export is of.
+
+    Attributes:
+        form: as what its files are: "parquet" or "jsonl".
+        shape: says in what way these are made; what was made in another way is made anew.
+        account: the account's name.
+        date: the harvest date, ISO 8601.
+    """
+
+    form: str
+    shape: str
+    account: str
+    date: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +76,8 @@ class ExportedAction:
     """The files of one action.
 
     Attributes:
-        sources: how many partitions they were made of; `sources_sha256` changes with any of these.
+        sources: how many partitions they were made of.
+        sources_sha256: of these, see there.
         files: in the order of the rows.
     """
 
@@ -70,20 +91,21 @@ class ExportedDate:
 
     Args:
         home: the folder of all exports of a form.
-        form: as what: "parquet" or "jsonl".
-        account: the account's name.
-        date: the harvest date, ISO 8601.
+        export: what it is of.
 
     Raises:
         ConfigError: the folder holds exports of another form.
     """
 
-    def __init__(self, home: Path, form: str, account: str, date: str) -> None:
+    def __init__(self, home: Path, export: Export) -> None:
         self._home = home
-        self._head = {"export_version": EXPORT_VERSION, "form": form, "account": account, "date": date}
-        self._folder = home / RECIPIENTS / f"account={account}" / f"dt={date}"
-        self._draft = home / PARTS / _draft_prefix(account, date)
-        self._actions, self._is_complete = self._read()
+        self._head = {"export_version": EXPORT_VERSION, **asdict(export)}
+        self._folder = home / RECIPIENTS / f"account={export.account}" / f"dt={export.date}"
+        self._draft = home / DRAFTS / _draft_prefix(export.account, export.date)
+        self._actions: dict[str, ExportedAction] = {}
+        self._date_state: str | None = None
+        self._is_true = False
+        self._read()
 
     @property
     def actions(self) -> Mapping[str, ExportedAction]:
@@ -94,16 +116,17 @@ class ExportedDate:
         """Return where a file may grow; what lay there is gone, and the folder is there.
 
         The manifest is there before: whoever looks for what was exported, to erase it, finds all of it by manifests.
+        And it names nothing by then but what is in its place.
         """
-        if not (self._folder / MANIFEST).exists():
-            self._write({}, is_complete=False)
+        if not self._is_true:
+            self._write(self._actions)
         path = self._draft.with_name(f"{self._draft.name}{action}-{number:04}")
         with disk_errors(path):
             make_folder(path.parent)
             path.unlink(missing_ok=True)
         return path
 
-    def publish(self, action: str, exported: ExportedAction, drafts: Sequence[Path]) -> None:
+    def place(self, action: str, exported: ExportedAction, drafts: Sequence[Path]) -> None:
         """Move the files of an action to their places, durable on return; older ones of it go away.
 
         Args:
@@ -118,21 +141,25 @@ class ExportedDate:
             for draft, file in zip(drafts, exported.files, strict=True):
                 sync_file(draft)
                 draft.rename(self._home / file.path)
-        self._clear(folder, {Path(file.path).name for file in exported.files})
-        self._write({**self._actions, action: exported}, is_complete=False)
+        _clear(folder, {Path(file.path).name for file in exported.files})
+        self._write({**self._actions, action: exported})
 
-    def finish(self, actions: Sequence[str]) -> bool:
+    def finish(self, actions: Sequence[str], date_state: str) -> bool:
         """Say that the export holds these actions, and so all that there is; files of others go away.
+
+        Args:
+            actions: of which there is something.
+            date_state: how complete the date itself is: "complete", "partial" or "purged".
 
         Returns:
             Whether that is news.
         """
         for action in sorted({*self._actions, *self._present()} - set(actions)):
             self._withdraw(action)
-            self._clear(self._folder / f"action={action}", set())
-        if self._is_complete:
+            _clear(self._folder / f"action={action}")
+        if self._date_state == date_state:
             return False
-        self._write(self._actions, is_complete=True)
+        self._write(self._actions, date_state)
         return True
 
     def path_of(self, action: str, number: int, ending: str) -> str:
@@ -142,60 +169,51 @@ class ExportedDate:
     def _present(self) -> list[str]:
         return [folder.name.removeprefix("action=") for folder in self._folder.glob("action=*")]
 
-    @staticmethod
-    def _clear(folder: Path, kept: Collection[str]) -> None:
-        """Remove files of ours that are not kept, and a folder that is empty then; whatever else lies there stays."""
-        with disk_errors(folder):
-            for file in [each for each in folder.glob(f"{PART}*") if each.name not in kept]:
-                file.unlink()
-            sync_folder(folder)
-            if not any(folder.iterdir()):
-                folder.rmdir()
-                sync_folder(folder.parent)
-
     def _withdraw(self, action: str) -> None:
-        if action in self._actions:
+        if action in self._actions or not self._is_true:
             rest = {name: files for name, files in self._actions.items() if name != action}
-            self._write(rest, is_complete=False)
+            self._write(rest)
 
-    def _write(self, actions: Mapping[str, ExportedAction], *, is_complete: bool) -> None:
+    def _write(self, actions: Mapping[str, ExportedAction], date_state: str | None = None) -> None:
+        """Put the manifest into its place; `date_state` once the export is complete."""
         told = {
             **self._head,
-            "state": "complete" if is_complete else "partial",
+            "state": "partial" if date_state is None else "complete",
+            "date_state": date_state,
             "harvester_version": __version__,
             "rows": sum(file.rows for each in actions.values() for file in each.files),
             "actions": {name: asdict(actions[name]) for name in sorted(actions)},
         }
-        path = self._folder / MANIFEST
+        path = self._folder / EXPORT_MANIFEST
         with disk_errors(path):
             replace_file(path, orjson.dumps(told, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        self._actions, self._is_complete = dict(actions), is_complete
+        self._actions, self._date_state, self._is_true = dict(actions), date_state, True
 
-    def _read(self) -> tuple[dict[str, ExportedAction], bool]:
-        """Return what the manifest names and is there; one that cannot be read names nothing."""
-        path = self._folder / MANIFEST
+    def _read(self) -> None:
+        """Take in what the manifest names and is there; one that cannot be read names nothing."""
+        path = self._folder / EXPORT_MANIFEST
         try:
             told = orjson.loads(path.read_bytes())
             head = {key: told[key] for key in self._head}
             actions = {name: _action_of(each) for name, each in told["actions"].items()}
-            is_complete = told["state"] == "complete"
+            date_state = told["date_state"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return {}, False
+            return
         if head["form"] != self._head["form"]:
             raise ConfigError(f"{path}: there are exports of another form here.", "Name another folder with --out.")
-        if head != self._head:
-            return {}, False
-        whole = {name: each for name, each in actions.items() if all(map(self._is_there, each.files))}
-        return whole, is_complete and len(whole) == len(actions)
-
-    def _is_there(self, file: ExportedFile) -> bool:
-        path = self._home / file.path
-        return path.is_file() and not path.is_symlink() and path.stat().st_size == file.bytes
+        if head == self._head:
+            self._actions = {
+                name: each
+                for name, each in actions.items()
+                if all(is_file_of(self._home / file.path, file.bytes) for file in each.files)
+            }
+            self._is_true = self._actions == actions
+            self._date_state = date_state if self._is_true else None
 
 
 def sweep(home: Path) -> None:
     """Remove what a killed export left of its drafts; no other may be at work."""
-    parts = home / PARTS
+    parts = home / DRAFTS
     with disk_errors(parts):
         for draft in list(parts.iterdir()) if parts.is_dir() else []:
             draft.unlink()
@@ -204,24 +222,52 @@ def sweep(home: Path) -> None:
 def discard(home: Path, account: str, date: str) -> None:
     """Remove the export of an account and date, and its drafts; may be done any number of times.
 
-    The manifest takes back its word first and goes last: until then what is left can be found by it.
+    The manifest takes back its word first and goes last: until then what is left can be found by it. What somebody else
+    put there stays.
     """
     folder = home / RECIPIENTS / f"account={account}" / f"dt={date}"
     with disk_errors(folder):
-        for draft in list((home / PARTS).glob(f"{_draft_prefix(account, date)}*")):
+        for draft in list((home / DRAFTS).glob(f"{_draft_prefix(account, date)}*")):
             draft.unlink()
-        if not (folder / MANIFEST).exists():
+        if not (folder / EXPORT_MANIFEST).exists():
             return
-        replace_file(folder / MANIFEST, orjson.dumps({"state": "partial", "actions": {}}))
+        replace_file(folder / EXPORT_MANIFEST, orjson.dumps({"state": "partial", "actions": {}}))
         for action in list(folder.glob("action=*")):
-            shutil.rmtree(action)
-        sync_folder(folder)
-        shutil.rmtree(folder)
+            _clear(action)
+        (folder / EXPORT_MANIFEST).unlink()
+        _remove_if_empty(folder)
+
+
+def _clear(folder: Path, kept: Collection[str] = ()) -> None:
+    """Remove files of ours that are not kept, and a folder that is empty then; whatever else lies there stays."""
+    with disk_errors(folder):
+        for file in [each for each in folder.glob(f"{PART}*") if each.name not in kept]:
+            file.unlink()
+        _remove_if_empty(folder)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Make the names in a folder durable, or its going if there are none."""
+    sync_folder(folder)
+    if not any(folder.iterdir()):
+        folder.rmdir()
         sync_folder(folder.parent)
 
 
 def _draft_prefix(account: str, date: str) -> str:
     return f"{date}-{account}-"
+
+
+def sources_sha256(sources: Iterable[tuple[str, str]]) -> str:
+    """Return a hash, in hex, that changes with every source of an action.
+
+    Args:
+        sources: the partitions that hold rows, in the order of their paths: path below the output folder, and SHA-256.
+    """
+    digest = hashlib.sha256()
+    for path, sha256 in sources:
+        digest.update(f"{path}\t{sha256}\n".encode())
+    return digest.hexdigest()
 
 
 def concatenate(sources: Sequence[Path], target: Path) -> list[str]:
@@ -234,21 +280,25 @@ def concatenate(sources: Sequence[Path], target: Path) -> list[str]:
         VerificationError: other bytes came back than were written.
     """
     digests, whole = [], hashlib.sha256()
-    with disk_errors(target):
-        file = open_file(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    with open(file, "wb") as stream:  # noqa: PTH123  a path cannot be opened with a mode
+    new_one = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with disk_errors(target), open(open_file(target, new_one), "wb") as stream:  # noqa: PTH123  a path has no mode
         for source in sources:
             digest = hashlib.sha256()
-            with disk_errors(source), source.open("rb") as part:
-                while chunk := part.read(COPY_BYTES):
-                    digest.update(chunk)
-                    whole.update(chunk)
-                    stream.write(chunk)
+            for chunk in _chunks(source):
+                digest.update(chunk)
+                whole.update(chunk)
+                stream.write(chunk)
             digests.append(digest.hexdigest())
     sync_file(target)
     if _sha256(target) != whole.hexdigest():
         raise VerificationError(f"{target}: reads back with other bytes than were written.", "Check the device.")
     return digests
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with disk_errors(path), path.open("rb") as file:
+        while chunk := file.read(COPY_BYTES):
+            yield chunk
 
 
 def sync_file(path: Path) -> None:

@@ -260,6 +260,7 @@ class Ledger:
                     " WHERE id = ?",
                     (partition.path, partition.rows, partition.bytes, partition.sha256, wall_s, job.id),
                 )
+                connection.execute("UPDATE pages SET digest = x'' WHERE job_id = ?", (job.id,))  # of rows as they came
                 remember(connection, job.id)
 
     def restart(self, job: Job) -> None:

@@ -46,7 +46,7 @@ def exclusive(state: Path, wait_s: float = 0.0) -> Iterator[None]:
         while not _take(file):
             tries -= 1
             if not tries:
-                raise BusyError(f"Another run holds {state} ({_holder(file)}); no call was made.", REMEDY)
+                raise BusyError(f"Another process holds {state} ({_holder(file)}).", REMEDY)
             Event().wait(LOOK_AGAIN_S)
         _sign(path, file)
         yield

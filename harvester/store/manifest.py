@@ -30,10 +30,11 @@ from harvester.store.disk import disk_errors, make_folder, open_file, sync_folde
 from harvester.store.job_report import JobReport
 from harvester.store.ledger import Ledger
 from harvester.store.listing_files import listing_of
+from harvester.store.manifest_reading import MANIFEST, SUCCESS, manifest_path
 from harvester.store.manifest_schema import MANIFEST_VERSION, DateState
 from harvester.store.partitions import Compression, Partitions
 from harvester.store.privacy_notes import privacy_rules
-from harvester.store.runs import run_record, runs_on
+from harvester.store.runs import last_run_on, run_record, runs_on
 
 COMPLETE = frozenset({JobState.DONE, JobState.CARRIED, JobState.SKIPPED})
 """States of jobs that hold all that the server had to give."""
@@ -43,6 +44,13 @@ SIGNATURE = frozenset(
 )
 """What says who wrote a manifest, how and when, not what it holds."""
 
+HALF_REPLACED = """
+    SELECT 1 FROM jobs JOIN jobs AS reader ON reader.id = ifnull(jobs.origin_id, jobs.id)
+    WHERE jobs.harvest_id = ? AND reader.path = jobs.path
+    AND reader.state IN ('pending', 'running') AND reader.ending IS NOT NULL LIMIT 1
+"""
+"""Whether a job that a harvest has, or refers to, may have put a new file into the place of the one that it names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Heading:
@@ -51,7 +59,7 @@ class Heading:
     Attributes:
         harvest: the account and date.
         state: how far it has come.
-        run_id: the run that is at work on it, or that wrote the manifest at its end.
+        run_id: the run that is at work on it, or the last one that was.
         written_at: the present, ISO 8601, UTC.
     """
 
@@ -75,46 +83,77 @@ def write_manifest(output: Path, ledger: Ledger, harvest: Harvest, written_at: s
     Returns:
         Where the manifest lies.
     """
-    counts = ledger.counts(harvest)
-    ended = sum(counts[state] for state in COMPLETE)
-    if harvest.discovery is not Discovery.PARTIAL and ended == sum(counts.values()):
-        return _write(output, ledger, Heading(harvest, DateState.COMPLETE, ledger.run_id, written_at))
     if others := runs_on(ledger.database, harvest, ledger.live_runs(), is_open_only=True):
-        return _write(output, ledger, Heading(harvest, DateState.RUNNING, others[0], written_at))
-    return _write(output, ledger, Heading(harvest, DateState.PARTIAL, ledger.run_id, written_at))
+        return _write_running(output, ledger, Heading(harvest, DateState.RUNNING, others[0], written_at))
+    counts = ledger.counts(harvest)
+    has_ended = sum(counts[state] for state in COMPLETE) == sum(counts.values())
+    is_complete = has_ended and harvest.discovery is not Discovery.PARTIAL
+    state = DateState.COMPLETE if is_complete else DateState.PARTIAL
+    run_id = last_run_on(ledger.database, harvest) or ledger.run_id
+    path = _write(output, ledger, Heading(harvest, state, run_id, written_at))
+    _note(ledger.database, harvest, is_mistold=False)
+    return path
 
 
 def mark_running(output: Path, ledger: Ledger, harvest: Harvest, written_at: str) -> None:
     """Say that a run is at work on a date, and take back that it is complete, before its files change.
 
-    A run that is killed leaves this manifest behind: then its `run_id` is that of no run at work. Arguments as above.
+    A run that is killed leaves this manifest behind: then its `run_id` is that of no run at work, and the next run of
+    the account writes it anew (`overdue`). Arguments as above.
     """
-    _write(output, ledger, Heading(harvest, DateState.RUNNING, ledger.run_id, written_at))
+    _write_running(output, ledger, Heading(harvest, DateState.RUNNING, ledger.run_id, written_at))
 
 
-def mistold(database: Database, account: str) -> list[Harvest]:
-    """Return the harvests of an account whose manifests are not what the ledger knows: one of another date did that."""
-    rows = database.durable.execute("SELECT * FROM harvests WHERE account = ? AND is_mistold ORDER BY date", (account,))
+def mistold(database: Database, account: str | None = None) -> list[Harvest]:
+    """Return the harvests, of one account or of all, whose manifests are not what the ledger will have to tell.
+
+    A run is at work on them, or was killed at it, or something was erased from their files.
+    """
+    rows = database.durable.execute(
+        "SELECT * FROM harvests WHERE is_mistold AND purge IS NULL AND account = ifnull(?, account)"
+        " ORDER BY account, date",
+        (account,),
+    )
     return [
         Harvest(row["id"], row["account"], dt.date.fromisoformat(row["date"]), Discovery(row["discovery"]))
         for row in rows.fetchall()
     ]
 
 
-def told_truly(database: Database, harvest: Harvest, *, is_true: bool = True) -> None:
-    """Note whether the manifest of a harvest is what the ledger knows."""
+def overdue(ledger: Ledger, account: str) -> list[Harvest]:
+    """Return the harvests of an account whose manifests nobody else is to write anew.
+
+    No other run is at work on them, and no run was killed between the two steps by which a file takes the place of
+    another: whether the old or the new one lies there is known when that job goes on.
+    """
+    database, live = ledger.database, ledger.live_runs()
+    return [
+        harvest
+        for harvest in mistold(database, account)
+        if not runs_on(database, harvest, live)
+        and database.durable.execute(HALF_REPLACED, (harvest.id,)).fetchone() is None
+    ]
+
+
+def _write_running(output: Path, ledger: Ledger, heading: Heading) -> Path:
+    _note(ledger.database, heading.harvest, is_mistold=True)
+    return _write(output, ledger, heading)
+
+
+def _note(database: Database, harvest: Harvest, *, is_mistold: bool) -> None:
     with database.writing(database.durable) as connection:
-        connection.execute("UPDATE harvests SET is_mistold = ? WHERE id = ?", (not is_true, harvest.id))
+        connection.execute("UPDATE harvests SET is_mistold = ? WHERE id = ?", (is_mistold, harvest.id))
 
 
 def _write(output: Path, ledger: Ledger, heading: Heading) -> Path:
-    folder = _folder(output, heading.harvest)
-    target, success = folder / "_manifest.json", folder / "_SUCCESS"
+    harvest = heading.harvest
+    target = output / manifest_path(harvest.account, harvest.date.isoformat())
+    folder, success = target.parent, target.with_name(SUCCESS)
     with disk_errors(target):
         make_folder(folder)
         if heading.state is not DateState.COMPLETE:
             success.unlink(missing_ok=True)
-        draft = folder / "._manifest.json.draft"
+        draft = folder / f".{MANIFEST}.draft"
         with open(open_file(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:  # noqa: PTH123 - a path cannot be opened with a mode
             file.writelines(_lines(ledger, heading))
             file.flush()
@@ -127,10 +166,6 @@ def _write(output: Path, ledger: Ledger, heading: Heading) -> Path:
             os.close(open_file(success, os.O_WRONLY | os.O_CREAT))
         sync_folder(folder)
     return target
-
-
-def _folder(output: Path, harvest: Harvest) -> Path:
-    return output / f"recipients/account={harvest.account}/dt={harvest.date.isoformat()}"
 
 
 def _tells_the_same(draft: Path, target: Path) -> bool:
@@ -160,7 +195,7 @@ def _lines(ledger: Ledger, heading: Heading) -> Iterator[bytes]:
         "date": harvest.date.isoformat(),
         "state": heading.state,
         "discovery": harvest.discovery,
-        **_signature(database, heading),
+        **_signature(ledger, heading),
         "listing": asdict(listing) if listing else None,
         "privacy": privacy_rules(database, harvest),
         "jobs_by_state": {state.value: number for state, number in ledger.counts(harvest).items()},
@@ -173,14 +208,17 @@ def _lines(ledger: Ledger, heading: Heading) -> Iterator[bytes]:
     yield b"\n]}\n"
 
 
-def _signature(database: Database, heading: Heading) -> dict[str, str | None]:
-    run = run_record(database, heading.run_id)
-    is_over = run.started_s is not None and heading.state is not DateState.RUNNING
+def _signature(ledger: Ledger, heading: Heading) -> dict[str, str | None]:
+    """Return who made the date; who only describes it anew, to mend it or for another date, is not named."""
+    run = run_record(ledger.database, heading.run_id)
+    finished_at = _iso(run.finished_s)
+    if heading.run_id == ledger.run_id and run.started_s is not None and heading.state is not DateState.RUNNING:
+        finished_at = heading.written_at
     return {
         "run_id": heading.run_id,
         "command": run.command,
         "started_at": _iso(run.started_s),
-        "finished_at": heading.written_at if is_over else None,
+        "finished_at": finished_at,
         "written_at": heading.written_at,
         "harvester_version": __version__,
         "config_sha256": run.config_sha256,

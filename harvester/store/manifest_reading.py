@@ -1,4 +1,4 @@
-"""A manifest read back, a job at a time: it may hold 900,000 of them."""
+"""Where a manifest lies, and what it tells, a job at a time: it may hold 900,000 of them."""
 
 import stat
 from collections.abc import Iterator
@@ -6,6 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+
+from harvester.store.partitions import RECIPIENTS
+
+MANIFEST = "_manifest.json"
+SUCCESS = "_SUCCESS"
+"""The empty file beside a manifest that is there where the date is complete."""
 
 JOBS_BEGIN = b'"jobs": [\n'
 JOBS_END = b"]"
@@ -17,6 +23,11 @@ LINE_BYTES_MAX = 16 * 1024 * 1024
 
 class ManifestError(Exception):
     """A manifest cannot be read; the message says why."""
+
+
+def manifest_path(account: str, date: str) -> str:
+    """Return where the manifest of an account and ISO date lies, below the output folder."""
+    return f"{RECIPIENTS}/account={account}/dt={date}/{MANIFEST}"
 
 
 def read_manifest(path: Path) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,6 @@ import gzip
 import hashlib
 import os
 import re
-import stat
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,16 @@ from pathlib import Path, PurePosixPath
 
 from harvester.errors import VerificationError
 from harvester.model import Action, Contents, Job, Published, StoredPage
-from harvester.store.disk import disk_errors, make_folder, open_file, replace_file, sync_folder, write_whole
+from harvester.store.disk import (
+    COPY_BYTES,
+    disk_errors,
+    is_file_of,
+    make_folder,
+    open_file,
+    replace_file,
+    sync_folder,
+    write_whole,
+)
 from harvester.store.reading import DamagedError, lines_of
 
 if sys.version_info >= (3, 14):
@@ -39,6 +47,7 @@ KEY_DIGEST_CHARS = 32
 
 RECIPIENTS = "recipients"
 QUARANTINE = "_quarantine"
+PARTS = "_parts"
 """Below the output folder: partitions, and replies with rows that could not be read."""
 
 GZIP_LEVEL = 1
@@ -49,8 +58,6 @@ ACCELERATED_LEVEL = 2
 
 ZSTD_LEVEL = 3
 """The last level that costs less than a millisecond a page; level 8, six times as slow, makes files a tenth smaller."""
-
-COPY_BYTES = 1 << 20
 
 SYNC_DATA = getattr(os, "fdatasync", os.fsync)
 """The cheaper sync where there is one; macOS has only the other."""
@@ -134,7 +141,7 @@ class Partitions:
 
     def prepare(self) -> None:
         """See that the output folder can be written, before the first call is spent."""
-        probe = self._output / "_parts" / ".probe"
+        probe = self._output / PARTS / ".probe"
         with disk_errors(self._output):
             make_folder(probe.parent)
             probe.unlink(missing_ok=True)
@@ -287,11 +294,7 @@ class Partitions:
 
     def is_there(self, path: str, size_bytes: int) -> bool:
         """Tell whether a partition of this relative path and size lies in its place; its bytes are not read."""
-        try:
-            status = (self._output / path).lstat()
-        except OSError:
-            return False
-        return stat.S_ISREG(status.st_mode) and status.st_size == size_bytes
+        return is_file_of(self._output / path, size_bytes)
 
     def sweep(self, account: str, date: dt.date) -> None:
         """Remove what killed runs left of parts, once every job of an account and date has ended."""
@@ -304,7 +307,7 @@ class Partitions:
 
         A folder that cannot be read is told: a pattern would find nothing in it and say nothing.
         """
-        parts = self._output / "_parts"
+        parts = self._output / PARTS
         prefixes = tuple(_part_prefix(account, date, action) for action in Action)
         with disk_errors(parts):
             return [path for path in parts.iterdir() if path.name.startswith(prefixes)] if parts.is_dir() else []
@@ -327,7 +330,7 @@ class Partitions:
     def draft_path(self, job: Job, name: str) -> Path:
         """Return where a file of this name, which is to be moved to the job's folder, may grow until then."""
         prefix = _part_prefix(job.account, job.date, job.action)
-        return self._output / "_parts" / f"{prefix}{PurePosixPath(name).name}"
+        return self._output / PARTS / f"{prefix}{PurePosixPath(name).name}"
 
     def part_path(self, job: Job) -> Path:
         """Return where the part of a job grows."""

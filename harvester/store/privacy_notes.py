@@ -13,7 +13,7 @@ HALF_READ = "harvest_id = ? AND state IN ('pending', 'failed') AND EXISTS (SELEC
 
 
 def begin_reading(database: Database, harvest: Harvest, rules: Mapping[str, Any]) -> int:
-    """Write down under which rules a run reads sets of a harvest from now on; a date that was purged is one again.
+    """Write down under which rules a run reads sets of a harvest from now on.
 
     Sets that were read in part under others begin again from their first row: one partition is never of two kinds, and
     its contacts would not be known again.
@@ -24,9 +24,7 @@ def begin_reading(database: Database, harvest: Harvest, rules: Mapping[str, Any]
     known = privacy_rules(database, harvest)
     told = [each for each in known if each != rules] + [dict(rules)]
     with database.writing(database.durable) as connection:
-        connection.execute(
-            "UPDATE harvests SET privacy = ?, purge = NULL WHERE id = ?", (orjson.dumps(told).decode(), harvest.id)
-        )
+        connection.execute("UPDATE harvests SET privacy = ? WHERE id = ?", (orjson.dumps(told).decode(), harvest.id))
         return begin_again(connection, HALF_READ, harvest.id) if known and known[-1] != rules else 0
 
 

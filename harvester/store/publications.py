@@ -1,7 +1,8 @@
 """What the ledger knows of objects that were published.
 
-Its word is never stronger than the truth: an object is uploaded before it is noted, and doubted before it is replaced
-or removed. What is lost here is found again by looking at the store, so nothing waits for the disk.
+Its word is never stronger than the truth, and never weaker: an object is doubted before it is uploaded, replaced or
+removed, and noted after its upload. So whatever may be in the store has a row here, and what is doubted is found again
+by looking at the store; nothing waits for the disk.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,11 +10,31 @@ from dataclasses import dataclass
 
 import orjson
 
+from harvester.model import Harvest
 from harvester.publication import Deliverable
+from harvester.store.change_files import CHANGES
 from harvester.store.database import Database
+from harvester.store.listing_files import FOLDER as LISTINGS
+from harvester.store.partitions import RECIPIENTS
+
+FOLDERS = (RECIPIENTS, CHANGES, LISTINGS)
+"""Where readers look, below the output folder and below the prefix."""
 
 BATCH_PATHS = 500
 """Paths read at once, so that no query stays open while objects travel."""
+
+CARRIED = """
+    SELECT reading.path FROM harvests JOIN jobs AS reading ON reading.harvest_id = harvests.id
+    JOIN publications AS object
+    ON object.target = :target AND object.path = reading.path AND object.sha256 = reading.sha256
+    WHERE harvests.account = :account AND harvests.date = :date AND EXISTS (
+        SELECT 1 FROM jobs AS later JOIN harvests AS other ON other.id = later.harvest_id AND other.purge IS NULL
+        JOIN publications AS manifest ON manifest.target = :target AND manifest.path =
+        'recipients/account=' || other.account || '/dt=' || other.date || '/_manifest.json'
+        WHERE later.origin_id = reading.id
+    )
+"""
+"""Objects of a date that hold what the ledger has of a set, and that some other published date carries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +43,10 @@ class Word:
 
     Attributes:
         sha256: of its bytes, in hex; None while it is in doubt what is there.
-        bytes: its size.
         modified_ns: of the local file, as it was uploaded; None where nobody asks for it.
     """
 
     sha256: str | None
-    bytes: int
     modified_ns: int | None
 
 
@@ -47,11 +66,11 @@ class Publications:
     def words(self, paths: Sequence[str]) -> dict[str, Word]:
         """Return what is known of some objects, by their paths; unknown ones are left out."""
         rows = self._connection.execute(
-            "SELECT path, sha256, bytes, modified_ns FROM publications"
+            "SELECT path, sha256, modified_ns FROM publications"
             " WHERE target = ? AND path IN (SELECT value FROM json_each(?))",
             (self._target, orjson.dumps(list(paths)).decode()),
         )
-        return {row["path"]: Word(row["sha256"], row["bytes"], row["modified_ns"]) for row in rows}
+        return {row["path"]: Word(row["sha256"], row["modified_ns"]) for row in rows}
 
     def word(self, path: str) -> Word | None:
         """Return what is known of one object; None if nothing is."""
@@ -70,14 +89,21 @@ class Publications:
             yield from (row["path"] for row in rows)
             after = rows[-1]["path"]
 
-    def dates(self, folder: str) -> list[str]:
-        """Return the ISO dates of which objects are known below the folder of an account, the oldest first."""
-        dates, after, head = [], f"{folder}/", f"{folder}/dt="
+    def accounts(self) -> list[str]:
+        """Return the accounts of which objects are known."""
+        return sorted({account for folder in FOLDERS for account in self._parts(folder, "account=")})
+
+    def dates(self, account: str) -> list[str]:
+        """Return the ISO dates of which objects of an account are known, the oldest first."""
+        return sorted({date for folder in FOLDERS for date in self._parts(f"{folder}/account={account}", "dt=")})
+
+    def _parts(self, folder: str, key: str) -> Iterator[str]:
+        """Yield the values of a Hive key right below a folder; one look at the index for each."""
+        after, head = f"{folder}/", f"{folder}/{key}"
         while (path := self._first(after, f"{folder}0")) is not None:
-            date, _, _ = path.removeprefix(head).partition("/")
-            dates.append(date)
-            after = f"{head}{date}0"
-        return dates
+            value, _, _ = path.removeprefix(head).partition("/")
+            yield value
+            after = f"{head}{value}0"
 
     def _first(self, after: str, end: str) -> str | None:
         row = self._connection.execute(
@@ -87,30 +113,32 @@ class Publications:
         path: str | None = row["path"]
         return path
 
-    def note(self, deliverable: Deliverable, etag: str | None, wall_s: float, modified_ns: int | None = None) -> None:
+    def carried(self, harvest: Harvest) -> Iterator[str]:
+        """Yield the objects of a date that other published dates carry, as the ledger has them now."""
+        named = {"target": self._target, "account": harvest.account, "date": harvest.date.isoformat()}
+        return (row["path"] for row in self._connection.execute(CARRIED, named))
+
+    def note(self, deliverable: Deliverable, modified_ns: int | None = None) -> None:
         """Write down that an object is this file now."""
         with self._database.writing(self._connection) as connection:
             connection.execute(
-                "INSERT INTO publications (target, path, sha256, etag, bytes, modified_ns, uploaded_s)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET sha256 = excluded.sha256,"
-                " etag = excluded.etag, bytes = excluded.bytes, modified_ns = excluded.modified_ns,"
-                " uploaded_s = excluded.uploaded_s",
-                (
-                    *(self._target, deliverable.path, deliverable.sha256, etag),
-                    *(deliverable.bytes, modified_ns, wall_s),
-                ),
+                "INSERT INTO publications (target, path, sha256, modified_ns) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET sha256 = excluded.sha256, modified_ns = excluded.modified_ns",
+                (self._target, deliverable.path, deliverable.sha256, modified_ns),
             )
 
     def doubt(self, paths: Iterable[str]) -> None:
-        """Take back what is said of objects that are about to be replaced or removed; they may be there or not."""
+        """Take back what is said of objects that are about to be uploaded, replaced or removed: they may be there."""
         with self._database.writing(self._connection) as connection:
             connection.executemany(
-                "INSERT INTO publications (target, path, bytes, uploaded_s) VALUES (?, ?, 0, 0)"
-                " ON CONFLICT DO UPDATE SET sha256 = NULL, etag = NULL, modified_ns = NULL",
+                "INSERT INTO publications (target, path) VALUES (?, ?)"
+                " ON CONFLICT DO UPDATE SET sha256 = NULL, modified_ns = NULL",
                 [(self._target, path) for path in paths],
             )
 
-    def drop(self, path: str) -> None:
-        """Forget an object that was removed."""
+    def drop(self, paths: Iterable[str]) -> None:
+        """Forget objects that were removed."""
         with self._database.writing(self._connection) as connection:
-            connection.execute("DELETE FROM publications WHERE target = ? AND path = ?", (self._target, path))
+            connection.executemany(
+                "DELETE FROM publications WHERE target = ? AND path = ?", [(self._target, path) for path in paths]
+            )

@@ -16,12 +16,13 @@ from harvester.errors import VerificationError
 from harvester.model import Action, Campaign, Harvest, Job
 from harvester.store.change_files import CHANGES
 from harvester.store.database import Database
-from harvester.store.date_folder import MANIFEST, SUCCESS, files_below
+from harvester.store.date_folder import files_below
 from harvester.store.disk import disk_errors, sync_folder
 from harvester.store.ledger import Ledger
 from harvester.store.listing_files import FOLDER as LISTINGS
+from harvester.store.manifest_reading import MANIFEST, SUCCESS
 from harvester.store.partitions import QUARANTINE, RECIPIENTS, Compression, Partitions, without_place
-from harvester.store.stale_exports import discard_of
+from harvester.store.stale_exports import discard_stale
 
 BATCH_JOBS = 1_000
 """Jobs removed from the ledger in one transaction."""
@@ -38,6 +39,17 @@ KEPT = """EXISTS (
 )"""
 """Whether a job of an old date read a set that a later date carries."""
 
+OLD_DATE = f"""
+    SELECT count(*) AS jobs, total(is_kept) AS kept, total(goes) AS partitions,
+        total(iif(goes, rows, 0)) AS rows, total(iif(goes, bytes, 0)) AS bytes,
+        total(state IN ('pending', 'running')) AS open_jobs
+    FROM (
+        SELECT *, {KEPT} AS is_kept, NOT {KEPT} AND ifnull(instr(path, :own), 0) AS goes
+        FROM jobs WHERE harvest_id = :harvest
+    )
+"""
+"""What there is of a date; `:own` stands in the path of what lies in its own folder."""
+
 GO_ON = "Run harvester purge again: it goes on where it was cut off."
 
 
@@ -47,9 +59,10 @@ class OldDate:
 
     Attributes:
         harvest: the account and date.
-        partitions: that go, with their `rows` and `bytes`.
+        partitions: files of its own that go, with their `rows` and `bytes`; not those of earlier dates that it carries.
         rows: likewise.
         bytes: likewise.
+        open_jobs: jobs of it that no run has ended, such as those of a backfill that was stopped.
         kept: partitions that stay, as later dates have them.
     """
 
@@ -57,6 +70,7 @@ class OldDate:
     partitions: int
     rows: int
     bytes: int
+    open_jobs: int
     kept: int
 
 
@@ -90,19 +104,18 @@ class Purge:
             self._remove_files(each.harvest)
         for each in dates:
             self._remove_jobs(each.harvest)
+        discard_stale(self._database, self._output)  # what was made of partitions that are gone
         self._conclude()
         self._shrink()
 
     def _old_date(self, harvest: Harvest) -> OldDate | None:
         row = self._connection.execute(
-            f"SELECT count(*) AS jobs, total({KEPT}) AS kept, count(iif({KEPT}, NULL, path)) AS partitions,"
-            f" total(iif({KEPT} OR path IS NULL, 0, rows)) AS rows,"
-            f" total(iif({KEPT} OR path IS NULL, 0, bytes)) AS bytes FROM jobs WHERE harvest_id = :harvest",
-            {"harvest": harvest.id, "before": self._before},
+            OLD_DATE,
+            {"harvest": harvest.id, "before": self._before, "own": f"/dt={harvest.date.isoformat()}/"},
         ).fetchone()
         if row["jobs"] == row["kept"] and self._purge_of(harvest) == DONE:
             return None
-        return OldDate(harvest, row["partitions"], int(row["rows"]), int(row["bytes"]), int(row["kept"]))
+        return OldDate(harvest, *(int(row[name]) for name in ("partitions", "rows", "bytes", "open_jobs", "kept")))
 
     def _purge_of(self, harvest: Harvest) -> str | None:
         row = self._connection.execute("SELECT purge FROM harvests WHERE id = ?", (harvest.id,)).fetchone()
@@ -113,7 +126,7 @@ class Purge:
         with self._database.writing(self._connection) as connection:
             for each in dates:
                 connection.execute(
-                    "UPDATE harvests SET purge = ?, is_mistold = 0, listing = NULL WHERE id = ?",
+                    "UPDATE harvests SET purge = ?, is_mistold = 0, listing = NULL, discovery = 'none' WHERE id = ?",
                     (BEGUN, each.harvest.id),
                 )
                 connection.execute("UPDATE jobs SET changes = NULL WHERE harvest_id = ?", (each.harvest.id,))
@@ -125,7 +138,6 @@ class Purge:
         folder = f"account={account}/dt={date}"
         for name in (SUCCESS, MANIFEST):  # so no reader is told of what is not there
             self._unlink(self._output / RECIPIENTS / folder / name)
-        discard_of(self._output, account, date)
         kept = self._kept_files(harvest)
         for place in (RECIPIENTS, CHANGES, LISTINGS, QUARANTINE):
             for path in list(files_below(self._output / place / folder)):
@@ -210,6 +222,20 @@ class Purge:
             if free > FREE_SHARE_MAX * pages and shutil.disk_usage(path.parent).free > 2 * path.stat().st_size:
                 self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+
+def revive(database: Database, account: str, date: dt.date) -> None:
+    """Make a date that was purged one like others again, since a run is for it.
+
+    Raises:
+        VerificationError: its purge was cut off, so that nobody knows which of its files are gone.
+    """
+    which = "WHERE account = ? AND date = ? AND purge"
+    values = account, date.isoformat()
+    if database.durable.execute(f"SELECT 1 FROM harvests {which} = '{BEGUN}'", values).fetchone():
+        raise VerificationError(f"{account} {date}: harvester purge was cut off.", GO_ON)
+    with database.writing(database.durable) as connection:
+        connection.execute(f"UPDATE harvests SET purge = NULL {which} = '{DONE}'", values)
 
 
 def refuse_half_purged(database: Database) -> None:

@@ -66,6 +66,21 @@ def lines_of(path: Path, size_bytes: int | None = None) -> Iterator[bytes]:
             raise DamagedError(f"damaged after line {count}") from None
 
 
+def pieces_of(path: Path, piece_bytes: int) -> Iterator[bytes]:
+    """Yield what a file of any kind holds, in pieces of at most so many bytes; errors as above, but of lines.
+
+    A name that says how it is compressed is believed, as above.
+    """
+    with path.open("rb") as file:
+        head = io.BufferedReader(_Head(file, path.stat().st_size))
+        try:
+            with _opened(head, path.suffix) as content:
+                while piece := content.read(piece_bytes):
+                    yield piece
+        except DAMAGED:
+            raise DamagedError("damaged") from None
+
+
 def _opened(head: "io.BufferedReader[_Head]", suffix: str) -> io.BufferedIOBase:
     if suffix == ".gz":
         return gzip.GzipFile(fileobj=head)

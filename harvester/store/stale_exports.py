@@ -1,55 +1,106 @@
-"""Exports below the output folder that hold rows which the partitions of their date do not hold any more."""
+"""Exports below the output folder that hold what the partitions of their date do not hold any more.
+
+An export is known by its manifest, however deep it lies. It is fresh if that names all that lies beside it, and if each
+action of it was made of just the partitions that the ledger knows now. Whatever else it may hold, nobody can tell.
+"""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from harvester.store.database import Database
+from harvester.store.date_folder import files_below
 from harvester.store.disk import disk_errors
-from harvester.store.exports import MANIFEST, discard
+from harvester.store.exports import EXPORT_MANIFEST, PART, discard, sources_sha256, sweep
 from harvester.store.partitions import RECIPIENTS
 
-EXPORTS = f"*/{RECIPIENTS}/account=*/dt=*/{MANIFEST}"
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """How many exports were removed, and the files of those that stay, by path below the output folder."""
+
+    exports: int
+    kept: frozenset[str]
 
 
-def exports_below(output: Path) -> Iterator[Path]:
-    """Yield the manifests of all exports below the output folder."""
-    yield from sorted(output.glob(EXPORTS))
+@dataclass(frozen=True, slots=True)
+class _Export:
+    """The export of one account and ISO date below a home."""
+
+    home: Path
+    account: str
+    date: str
+
+    @property
+    def folder(self) -> Path:
+        return self.home / RECIPIENTS / f"account={self.account}" / f"dt={self.date}"
 
 
-def discard_stale(database: Database, output: Path) -> int:
-    """Remove the exports that were made before their date lost rows, or was last harvested; return how many.
+def discard_stale(database: Database, output: Path) -> Discarded:
+    """Remove the exports that are not fresh, and what killed ones left; no export may be at work.
 
     The next export makes them again. May be done any number of times.
     """
-    stale = [manifest for manifest in exports_below(output) if _is_stale(database, manifest)]
-    for manifest in stale:
-        discard(*_owner(manifest))
-    with database.writing(database.durable) as connection:
-        connection.execute("UPDATE harvests SET is_export_stale = 0 WHERE is_export_stale")
-    return len(stale)
+    found, kept, discarded = list(_exports_below(output)), set[str](), 0
+    for home in {export.home for export in found}:
+        sweep(home)
+    for export in found:
+        if _is_fresh(database, export):
+            kept.update(str(path.relative_to(output)) for path in (export.folder / EXPORT_MANIFEST, *_files(export)))
+        else:
+            discard(export.home, export.account, export.date)
+            discarded += 1
+    return Discarded(discarded, frozenset(kept))
 
 
-def discard_of(output: Path, account: str, date: str) -> None:
-    """Remove all exports of an account and date below the output folder."""
-    for manifest in exports_below(output):
-        if _owner(manifest)[1:] == (account, date):
-            discard(*_owner(manifest))
+def _exports_below(output: Path) -> Iterator[_Export]:
+    for path in files_below(output):
+        if path.name == EXPORT_MANIFEST and len(path.relative_to(output).parts) > _DEPTH:
+            date, account, home = path.parent, path.parent.parent, path.parent.parent.parent.parent
+            export = _Export(home, account.name.removeprefix("account="), date.name.removeprefix("dt="))
+            if export.folder == date:
+                yield export
 
 
-def _is_stale(database: Database, manifest: Path) -> bool:
-    _, account, date = _owner(manifest)
+_DEPTH = 4
+"""Folders above the manifest that are an export's own."""
+
+
+def _is_fresh(database: Database, export: _Export) -> bool:
+    date = "SELECT 1 FROM harvests WHERE account = ? AND date = ?"
+    if database.durable.execute(date, (export.account, export.date)).fetchone() is None:
+        return False  # also one of a date without rows, which is made of nothing
+    try:
+        actions: dict[str, dict[str, Any]] = orjson.loads((export.folder / EXPORT_MANIFEST).read_bytes())["actions"]
+        named = {file["path"]: file["bytes"] for action in actions.values() for file in action["files"]}
+        made_of = {name: action["sources_sha256"] for name, action in actions.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    with disk_errors(export.folder):
+        there = {str(path.relative_to(export.home)): path.lstat().st_size for path in _files(export)}
+    is_known = there == named and _is_known(database, export)
+    return is_known and all(made_of[name] == _sources_now(database, export, name) for name in made_of)
+
+
+def _files(export: _Export) -> list[Path]:
+    return [path for path in files_below(export.folder) if path.name.startswith(PART)]
+
+
+def _is_known(database: Database, export: _Export) -> bool:
+    """Tell whether the ledger has the date: of one that is purged nothing need be left, not even an empty export."""
     row = database.durable.execute(
-        "SELECT is_export_stale, (SELECT max(finished_s) FROM jobs WHERE harvest_id = harvests.id) AS finished_s"
-        " FROM harvests WHERE account = ? AND date = ?",
-        (account, date),
+        "SELECT 1 FROM harvests WHERE account = ? AND date = ?", (export.account, export.date)
     ).fetchone()
-    with disk_errors(manifest):
-        made_s = manifest.stat().st_mtime
-    return row is None or bool(row["is_export_stale"]) or (row["finished_s"] or 0.0) >= made_s
+    return row is not None
 
 
-def _owner(manifest: Path) -> tuple[Path, str, str]:
-    """Return home, account and ISO date of an export."""
-    folder = manifest.parent
-    home = folder.parent.parent.parent
-    return home, folder.parent.name.removeprefix("account="), folder.name.removeprefix("dt=")
+def _sources_now(database: Database, export: _Export, action: str) -> str:
+    rows = database.durable.execute(
+        "SELECT path, sha256 FROM jobs JOIN harvests ON harvests.id = harvest_id"
+        " WHERE account = ? AND date = ? AND action = ? AND state IN ('done', 'partial') AND rows > 0 ORDER BY path",
+        (export.account, export.date, action),
+    )
+    return sources_sha256((row["path"], row["sha256"]) for row in rows)

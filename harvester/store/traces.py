@@ -1,17 +1,17 @@
 """All places below the output folder in which somebody may stand, each looked through and written anew without them.
 
-What the ledger knows of comes first, set by set; then what lies in quarantine and among the parts; at last whatever
-else is there: that is nobody's to change, and only told.
+What the ledger knows of comes first, set by set; then what unfinished jobs have, and what lies in quarantine.
 """
 
 import datetime as dt
+import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from sqlite3 import Row
 
 import orjson
@@ -22,20 +22,15 @@ from harvester.store.change_book import JobChanges
 from harvester.store.change_files import trouble_with
 from harvester.store.database import Database
 from harvester.store.date_folder import OWN_NAMES, files_below
-from harvester.store.disk import disk_errors, replace_file
+from harvester.store.disk import disk_errors, is_regular, replace_file
 from harvester.store.erasure import Erasures, Step
-from harvester.store.partitions import QUARANTINE, Compression, Partitions
-from harvester.store.reading import DamagedError, lines_of
+from harvester.store.partitions import PARTS, QUARANTINE, Compression, Partitions
+from harvester.store.reading import DamagedError
 from harvester.store.requeuing import begin_again
 from harvester.store.rewriting import Rewritten, Without, rewrite, says_something
 
-PARTS = "_parts"
 READ_BACK = frozenset({JobState.DONE, JobState.PARTIAL})
 """States of jobs whose partition is what their pages made."""
-
-PIECE_BYTES = 1 << 20
-OVERLAP_BYTES = 4096
-"""Files that nobody accounts for are searched in pieces; no address, however escaped, is longer than their overlap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +50,9 @@ class Traits:
 
 @dataclass(slots=True)
 class Found:
-    """What could not be done, by path below the output folder: files that cannot be read, and files of others."""
+    """Files that cannot be read, by path below the output folder; and how many unfinished jobs begin again."""
 
     unreadable: list[str] = field(default_factory=list)
-    strange: list[str] = field(default_factory=list)
     jobs_again: int = 0
 
 
@@ -92,9 +86,14 @@ class Traces:
             self._erase_campaign(row["id"], advance)
         self._erase_listings()
         self._erase_parts()
+        self._erase_moved()
         self._erase_replies()
-        self._search_the_rest()
         return self.found
+
+    def is_ours(self, name: str) -> bool:
+        """Tell whether a path below the output folder is that of a file that was looked through."""
+        is_known = hash(name) in self._known or PurePosixPath(name).name in OWN_NAMES
+        return is_known or name.startswith((f"{PARTS}/", f"{QUARANTINE}/"))
 
     # --- what the ledger knows --------------------------------------------------------------------------------------
 
@@ -169,7 +168,7 @@ class Traces:
         """Return what is left of a line of a change file, and count it by its kind."""
         left = self._traits.without(line)
         if left is not None:
-            kinds[orjson.loads(left)["change"]] += 1
+            kinds[json.loads(left)["change"]] += 1  # orjson refuses some of what a row may hold
         return left
 
     def _erase_listings(self) -> None:
@@ -236,16 +235,37 @@ class Traces:
     def _erase_parts(self) -> None:
         """Remove the parts that hold them; their jobs begin again from their first row."""
         jobs = self._jobs_of_parts()
-        for path in list(files_below(self._output / PARTS)):
+        for path in _regular_files_below(self._output / PARTS):
             job = jobs.get(path.name)
-            if not self._is_in_part(path, job["end_bytes"] if job else None):
-                continue
             if job is not None:
-                with self._database.writing(self._connection) as connection:
-                    self.found.jobs_again += begin_again(connection, "id = ?", job["id"])
-            with disk_errors(path):
-                path.unlink(missing_ok=True)
-            self._erasures.count(self._erasure_id, 1)
+                self._cut(path, job["end_bytes"])
+            if self._is_in_part(path):
+                self._remove_part(path, job["id"] if job else None)
+
+    def _erase_moved(self) -> None:
+        """Remove likewise what lies in the places of unfinished jobs and is no partition that the ledger knows.
+
+        A killed run moved a part there and did not come to say so; or the partition that was there was given up.
+        """
+        rows = self._connection.execute(
+            "SELECT jobs.id, harvests.account, date, key, jobs.action FROM jobs"
+            " JOIN harvests ON harvests.id = harvest_id JOIN campaigns ON campaigns.id = campaign_id"
+            " WHERE jobs.state IN ('pending', 'running', 'failed') AND path IS NULL"
+        )
+        places = [Partitions(self._output, compression) for compression in Compression]
+        names = ((str(place.relative_path(_job_of(row))), row["id"]) for row in rows for place in places)
+        for name, job_id in [each for each in names if is_regular(self._output / each[0])]:
+            self._known.add(hash(name))
+            if self._is_in_part(self._output / name):
+                self._remove_part(self._output / name, job_id)
+
+    def _remove_part(self, path: Path, job_id: int | None) -> None:
+        if job_id is not None:
+            with self._database.writing(self._connection) as connection:
+                self.found.jobs_again += begin_again(connection, "id = ?", job_id)
+        with disk_errors(path):
+            path.unlink(missing_ok=True)
+        self._erasures.count(self._erasure_id, 1)
 
     def _jobs_of_parts(self) -> dict[str, Row]:
         """Return the unfinished jobs that have pages, by the names that their parts may have."""
@@ -258,11 +278,16 @@ class Traces:
         places = [Partitions(self._output, compression) for compression in Compression]
         return {place.part_path(_job_of(row)).name: row for row in rows for place in places}
 
-    def _is_in_part(self, path: Path, committed_bytes: int | None) -> bool:
+    @staticmethod
+    def _cut(path: Path, committed_bytes: int) -> None:
+        """Cut off what no page was committed for: it is written again anyway."""
+        with disk_errors(path):
+            if path.stat().st_size > committed_bytes:
+                os.truncate(path, committed_bytes)
+
+    def _is_in_part(self, path: Path) -> bool:
         """Tell whether a part may hold them; one that cannot be read to its end may."""
         with disk_errors(path):
-            if committed_bytes is not None and path.stat().st_size > committed_bytes:
-                os.truncate(path, committed_bytes)  # what no page was committed for is written again anyway
             try:
                 return says_something(path, self._traits.without)
             except DamagedError:
@@ -270,30 +295,12 @@ class Traces:
 
     def _erase_replies(self) -> None:
         """Put a note in the place of each reply that names them: its rows count as unreadable still."""
-        for path in list(files_below(self._output / QUARANTINE)):
+        for path in _regular_files_below(self._output / QUARANTINE):
             with disk_errors(path):
                 body = path.read_bytes()
                 if self._traits.is_in(body):
                     replace_file(path, self._traits.note(len(body)))
                     self._erasures.count(self._erasure_id, 1)
-
-    def _search_the_rest(self) -> None:
-        for path in files_below(self._output):
-            name = str(path.relative_to(self._output))
-            is_ours = hash(name) in self._known or path.name in OWN_NAMES
-            if not (is_ours or name.startswith((f"{PARTS}/", f"{QUARANTINE}/"))) and self._may_name_them(path):
-                self.found.strange.append(name)
-
-    def _may_name_them(self, path: Path) -> bool:
-        if path.is_symlink():
-            return False
-        with disk_errors(path):
-            if any(map(self._traits.is_in, _pieces(path))):
-                return True
-            try:
-                return any(map(self._traits.is_in, lines_of(path)))
-            except DamagedError:
-                return False
 
 
 def _job_of(row: Row) -> Job:
@@ -301,10 +308,5 @@ def _job_of(row: Row) -> Job:
     return Job(row["id"], row["account"], Campaign(row["key"]), Action(row["action"]), date)
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
-    """Yield a file piece by piece, each with the end of the one before."""
-    with path.open("rb") as file:
-        end = b""
-        while piece := file.read(PIECE_BYTES):
-            yield end + piece
-            end = piece[-OVERLAP_BYTES:]
+def _regular_files_below(folder: Path) -> list[Path]:
+    return [path for path in files_below(folder) if is_regular(path)]

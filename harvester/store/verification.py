@@ -7,11 +7,9 @@ A file that several dates have as their partition is read once where all of them
 set, or for the first that carries it where that one does not vouch for it any more.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import orjson
 
 from harvester.flaws import Flaw, FlawKind
 from harvester.model import Harvest, Job, JobState, Published
@@ -211,15 +209,6 @@ class Verification:
 
     def _replies(self, job: Job, pages: list[PageSpan]) -> list[str]:
         return [str(self._places[0].quarantine_path(job, page.from_index)) for page in pages if page.unreadable_rows]
-
-
-def is_worked_on(database: Database, harvest: Harvest, live_runs: Collection[str]) -> bool:
-    """Tell whether one of the runs that are at work has jobs of this harvest in its plan."""
-    found = database.durable.execute(
-        "SELECT 1 FROM jobs WHERE harvest_id = ? AND run_id IN (SELECT value FROM json_each(?)) LIMIT 1",
-        (harvest.id, orjson.dumps(sorted(live_runs)).decode()),
-    )
-    return found.fetchone() is not None
 
 
 def requeue(database: Database, suspects: Iterable[Suspect]) -> int:

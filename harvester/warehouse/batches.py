@@ -1,6 +1,5 @@
 """How the readings of a date are put together to fewer and larger files (pure)."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
@@ -34,19 +33,6 @@ def batches(readings: Sequence[Reading], file_bytes: int = FILE_BYTES) -> Iterat
             batch.append(reading)
             size_bytes += reading.bytes
         yield batch
-
-
-def fingerprint(readings: Iterable[Reading], shape: str) -> str:
-    """Return a hash, in hex, that changes with the sources of a file, and with what is made of them.
-
-    Args:
-        readings: the sources, in order.
-        shape: says in what way files are made; another shape asks for new files.
-    """
-    digest = hashlib.sha256(shape.encode())
-    for reading in readings:
-        digest.update(f"\n{reading.path}\t{reading.sha256}".encode())
-    return digest.hexdigest()
 
 
 def _ending(reading: Reading) -> str:

@@ -1,18 +1,17 @@
 """Which files the manifests name, and of which set each of them is a reading (pure)."""
 
-import re
+import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-_FILE = re.compile(
-    r"(?:recipients|changes)/account=[^/]+/dt=\d{4}-\d\d-\d\d/action=[a-z]+/[^/]+\.jsonl(?:\.gz|\.zst)?"
-    r"|campaigns/account=[^/]+/dt=\d{4}-\d\d-\d\d/campaigns\.jsonl"
-)
-"""The paths that we give: a manifest that somebody changed shall not lead us elsewhere."""
+from harvester.publication import is_finished_file
+
+_COUNTS = ("rows", "bytes")
 
 _READ = frozenset({"done", "partial"})
-_WHOLE = frozenset({"done", "carried"})
+_CARRIED = "carried"
+_WHOLE = frozenset({"done", _CARRIED})
 """States of a job in a manifest: its partition is what this date read; its set is known whole."""
 
 
@@ -48,41 +47,61 @@ class Holdings:
     """All that a number of manifests name; they are added one by one, the oldest date first.
 
     Attributes:
-        readings: every set that was read, once for each date on which it was.
-        listings: paths of the listings.
-        changes: paths of the change files.
+        states: of each account and ISO date what its manifest says of it: "complete", "partial", "running".
+        listings: paths of the listings, each with its size in bytes.
+        changes: paths of the change files, likewise.
     """
 
-    readings: list[Reading] = field(default_factory=list)
-    listings: list[str] = field(default_factory=list)
-    changes: list[str] = field(default_factory=list)
-    _newest: dict[tuple[str, str, str], str | None] = field(default_factory=dict)
+    states: dict[tuple[str, str], str] = field(default_factory=dict)
+    listings: dict[str, int] = field(default_factory=dict)
+    changes: dict[str, int] = field(default_factory=dict)
+    _read: list[Reading] = field(default_factory=list)
+    _carried: dict[str, Reading] = field(default_factory=dict)
+    _newest: dict[tuple[str, str, str], tuple[str, int] | None] = field(default_factory=dict)
 
     @property
-    def current(self) -> list[str]:
-        """The partitions that hold each set as it was last known whole; none where that was empty."""
-        return sorted({path for path in self._newest.values() if path is not None})
+    def readings(self) -> list[Reading]:
+        """Every set that was read, once for each date on which it was.
+
+        What a date without a manifest read, and later ones carry, is a reading of its date as before.
+        """
+        kept = [each for each in self._carried.values() if (each.account, each.date) not in self.states]
+        return [*self._read, *kept]
+
+    @property
+    def current(self) -> dict[str, int]:
+        """The partitions that hold each set as it was last known whole, each with its size in bytes; no empty ones."""
+        return dict(sorted(file for file in self._newest.values() if file is not None))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The size in bytes of every file that is a reading, current, a listing or a change file."""
+        read = {reading.path: reading.bytes for reading in self.readings}
+        return {**read, **self.current, **self.listings, **self.changes}
 
     def add(self, manifest: Iterable[Mapping[str, Any]]) -> None:
         """Take in a manifest: what it says of its date, then its jobs.
 
         Raises:
             StrangePathError: it names a file that is none of ours.
+            KeyError, TypeError: it is no manifest of this version.
         """
         told = iter(manifest)
         head = next(told)
         account, date = head["account"], head["date"]
+        self.states[account, date] = head["state"]
         if head.get("listing"):
-            self.listings.append(_own(head["listing"]["path"]))
+            self.listings.update([_sized(head["listing"])])
         for job in told:
-            if job["state"] in _READ and job["path"] and job["rows"]:
-                place = (account, date, job["action"], _own(job["path"]))
-                self.readings.append(Reading(*place, job["rows"], job["bytes"], job["sha256"]))
+            file = _sized(job) if job["path"] and job["rows"] else None
+            if file is not None and job["state"] in _READ:
+                self._read.append(_reading(account, date, job))
+            if file is not None and job["state"] == _CARRIED and (origin := _date_of(file[0])) != date:
+                self._carried[file[0]] = _reading(account, origin, job)
             if job["state"] in _WHOLE:
-                is_empty = not (job["path"] and job["rows"])
-                self._newest[account, job["campaign_key"], job["action"]] = None if is_empty else _own(job["path"])
+                self._newest[account, job["campaign_key"], job["action"]] = file
             if job.get("changes") and job["changes"]["path"]:
-                self.changes.append(_own(job["changes"]["path"]))
+                self.changes.update([_sized(job["changes"])])
 
 
 def paths_of(readings: Iterable[Reading]) -> Iterator[str]:
@@ -90,7 +109,24 @@ def paths_of(readings: Iterable[Reading]) -> Iterator[str]:
     return (reading.path for reading in readings)
 
 
-def _own(path: str) -> str:
-    if not _FILE.fullmatch(path):
+def _reading(account: str, date: str, job: Mapping[str, Any]) -> Reading:
+    return Reading(account, date, job["action"], job["path"], job["rows"], job["bytes"], job["sha256"])
+
+
+def _sized(told: Mapping[str, Any]) -> tuple[str, int]:
+    """Return path and size of a file of ours."""
+    path: str = told["path"]
+    if not is_finished_file(path):
         raise StrangePathError(path)
-    return path
+    try:
+        dt.date.fromisoformat(_date_of(path))
+    except ValueError:
+        raise StrangePathError(path) from None
+    if not all(isinstance(told.get(count, 0), int) for count in _COUNTS):
+        raise TypeError(path)
+    return path, told["bytes"]
+
+
+def _date_of(path: str) -> str:
+    """Return the ISO date in the name of the folder where one of our files lies."""
+    return path.partition("/dt=")[2].partition("/")[0]

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from harvester.warehouse.columns import Columns, ColumnType
-from harvester.warehouse.engine import ROWS_AT_ONCE, connected, refusals
+from harvester.warehouse.engine import ROWS_AT_ONCE, connected, file_refusals, interruptible
 from harvester.warehouse.relations import FileSet, lines, mended, name, quoted
 
 ENDING = ".parquet"
@@ -76,11 +76,12 @@ class ParquetFiles:
         """
         typed = ", ".join(_typed(column, kind) for column, kind in self.columns.items())
         source = lines(FileSet(paths, self.columns), mended("line"))
-        with refusals():
-            self._connection.execute(
-                f"COPY (SELECT {typed} FROM ({source})) TO {quoted(str(target))}"
-                f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
-            )
+        copy = (
+            f"COPY (SELECT {typed} FROM ({source})) TO {quoted(str(target))}"
+            f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+        )
+        with file_refusals():
+            interruptible(self._connection, lambda: self._connection.execute(copy))
 
     def verify(self, target: Path, records: Iterable[tuple[Mapping[str, Any], bytes]]) -> None:
         """Read a file back and hold it against the lines that it was made of.
@@ -91,8 +92,9 @@ class ParquetFiles:
 
         Raises:
             MismatchError: they are not the same.
+            VerificationError, DiskError: it cannot be read.
         """
-        with refusals():
+        with file_refusals():
             for number, (row, source) in enumerate(zip_longest(self._rows(target), records), start=1):
                 if row is None or source is None or not self._is_same(row, *source):
                     raise MismatchError(f"differs from its partitions at row {number}")

@@ -13,11 +13,22 @@ from typing import Any
 import duckdb
 
 from harvester.errors import ConfigError
-from harvester.warehouse.engine import ROWS_AT_ONCE, connected, refusals
+from harvester.warehouse.engine import (
+    ROWS_AT_ONCE,
+    connected,
+    file_refusals,
+    interruptible,
+    is_of_surrogate,
+    line_refusals,
+    refusals,
+)
 from harvester.warehouse.relations import listed, name
 from harvester.warehouse.views import RUN_COLUMNS, Shelves, views
 
-_NUMBERS = re.compile(r"U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?|DOUBLE|FLOAT|DECIMAL\(.*\)|BOOLEAN|DATE|TIME.*|INTERVAL")
+_NUMBERS = re.compile(
+    r"U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?|BIGNUM|DOUBLE|FLOAT|DECIMAL\(.*\)|BOOLEAN|DATE|TIME.*|INTERVAL|JSON"
+)
+"""Types whose text is no formula: in JSON nothing but a number begins with a sign."""
 
 _ONE_SELECT = "Give one statement that begins with SELECT, FROM, WITH, DESCRIBE or SUMMARIZE."
 
@@ -28,7 +39,7 @@ class Answer:
 
     Attributes:
         columns: their names.
-        is_number: of each column, whether it holds numbers, moments or the like: what nobody types a formula into.
+        is_number: of each column, whether it holds numbers, moments or the like: what is no formula.
         rows: how many.
     """
 
@@ -52,7 +63,7 @@ class Warehouse:
     def __init__(self, shelves: Shelves, runs: Sequence[Mapping[str, str | None]], scratch: Path) -> None:
         self._shelves = shelves
         self._connection = connected(scratch)
-        with refusals():
+        with file_refusals():
             self._fill_runs(runs)
             self._define(has_care=False)
             self._connection.execute(f"SET allowed_paths = {listed(shelves.paths)}; SET enable_external_access = false")
@@ -73,10 +84,12 @@ class Warehouse:
             select = self._only_select(statement)
             try:
                 self._keep(select)
-            except duckdb.InvalidInputException:
-                # A lone surrogate, if it is not the statement: see `relations`. A second failure tells.
+            except duckdb.InvalidInputException as error:
+                if not is_of_surrogate(error):
+                    raise
                 self._define(has_care=True)
-                self._keep(select)
+                with line_refusals():
+                    self._keep(select)
             described = self._connection.execute("DESCRIBE answer").fetchall()
             (rows,) = self._connection.execute("SELECT count(*) FROM answer").fetchall()[0]
         names, types = [each[0] for each in described], [each[1] for each in described]
@@ -99,11 +112,12 @@ class Warehouse:
         parsed = self._connection.extract_statements(statement)
         if len(parsed) != 1 or parsed[0].type != duckdb.StatementType.SELECT:
             raise ConfigError("Only a SELECT can be asked for, and one at a time.", _ONE_SELECT)
-        return parsed[0].query.strip().removesuffix(";")
+        return _without_end(parsed[0].query)
 
     def _keep(self, select: str) -> None:
         """Let the answer stand whole before its first row is shown: it may fail at its last."""
-        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE answer AS FROM (\n{select}\n)")
+        keep = f"CREATE OR REPLACE TEMP TABLE answer AS FROM (\n{select}\n)"
+        interruptible(self._connection, lambda: self._connection.execute(keep))
 
     def _define(self, *, has_care: bool) -> None:
         for view, select in views(self._shelves, has_care=has_care):
@@ -115,3 +129,11 @@ class Warehouse:
         values = [[run[column] for run in runs] for column in RUN_COLUMNS]
         cells = ", ".join(f"unnest(?::VARCHAR[])::{kind}" for kind in RUN_COLUMNS.values())
         self._connection.execute(f"INSERT INTO runs SELECT {cells}", values)
+
+
+def _without_end(statement: str) -> str:
+    """Return a statement without the semicolon and the comments behind it."""
+    text, kinds = statement.encode(), duckdb.tokenize(statement)
+    while kinds and (kinds[-1][1] == duckdb.token_type.comment or text[kinds[-1][0] :].startswith(b";")):
+        text = text[: kinds.pop()[0]]
+    return text.decode().rstrip()

@@ -61,7 +61,7 @@ _EVENT_TIME = re.compile(r"([A-Z][a-z]{2}) ([0-9]{1,2}), ([0-9]{4}) ([0-9]{1,2})
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NOON_HOURS = 12
 
-_NOBODY = frozenset({"", _NULL, "0", "-1"})
+NOBODY = frozenset({"", _NULL, "0", "-1"})
 """Ids that name nobody."""
 
 _KEY_SETS_MAX = 64
@@ -155,7 +155,7 @@ def identity_of_record(record: Mapping[str, Any]) -> str:
 
 
 def _identity(contact_id: str | None, address: str | None) -> str:
-    is_named = contact_id is not None and contact_id.strip() not in _NOBODY
+    is_named = contact_id is not None and contact_id.strip() not in NOBODY
     if address is None:
         return f"{contact_id}:" if is_named else ""
     known = address.strip().lower()

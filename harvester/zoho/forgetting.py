@@ -1,16 +1,15 @@
 """One person, as found in what was written, and what is left of it without them (pure)."""
 
-import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote
 
-from harvester.zoho.contacts import SOURCES, line_of
+from harvester.zoho.contacts import NOBODY, SOURCES, line_of
 from harvester.zoho.privacy import normalised
+from harvester.zoho.spelling import finds, folded, forms
 
 ADDRESS_CHARS_MAX = 320
 """64 before the at sign and 255 behind it: RFC 5321, section 4.5.3.1."""
@@ -18,16 +17,26 @@ ADDRESS_CHARS_MAX = 320
 FORGOTTEN = "[forgotten]"
 """What stands where the address stood in the row of somebody else."""
 
-_JSON_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
-_WORDS = re.compile(r"[a-z0-9]+")
+
+_NO_PART = frozenset('<>"(),:; ')
+"""Signs of what is no address alone: one with a name, a link, several."""
+
+_ADDRESS_FIELDS = frozenset({"email", *SOURCES["email"]})
+_AROUND_FIELD = r"\s<>\"(),;:\[\]"
+"""What may stand around an address in a field that is there for one."""
 
 
 def is_address(text: str) -> bool:
-    """Tell whether a text can be the address of somebody: one at sign with something on both sides, and no blank."""
+    """Tell whether a text can be the address of somebody, and of one alone."""
     address = normalised(text)
-    before, at, behind = address.rpartition("@")
-    is_short = len(address) <= ADDRESS_CHARS_MAX
-    return bool(before and at and behind and is_short and address.isprintable() and " " not in address)
+    before, at, behind = address.partition("@")
+    is_one = bool(before and at and behind) and "@" not in behind and not behind.endswith(".")
+    return is_one and len(address) <= ADDRESS_CHARS_MAX and address.isprintable() and not _NO_PART & set(address)
+
+
+def is_contact_id(text: str) -> bool:
+    """Tell whether a text can be the id of somebody: placeholders are that of many."""
+    return text.strip() == text and text not in NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,63 +70,74 @@ class Person:
         columns = (record, record.get("before"))
         if any(map(self._is_told_by, columns)) or self._is_told_by_row(record.get("raw")):
             return None
-        left = self._replaced(record)
+        left = self._replaced(record, _mention(self.address))
         return line if left == record else line_of(left)
 
     def is_in(self, body: bytes) -> bool:
         """Tell whether the address, or a pseudonym, stands anywhere in a text of any form, however it is escaped."""
-        text = body.decode("utf-8", "replace")
-        plain = _JSON_ESCAPE.sub(lambda found: chr(int(found[1], 16)), html.unescape(text))
-        forms = {normalised(form) for form in (text, plain, unquote(plain))}
-        return any(name in form for form in forms for name in (self.address, *self.pseudonyms))
+        wanted = _mention(self.address)
+        return any(wanted.search(form) or any(map(form.__contains__, self.pseudonyms)) for form in _folded_forms(body))
 
     def _may_be_in(self, line: bytes) -> bool:
         """Look quickly, and never say no where it may be yes: for nearly all lines it is no."""
-        if b"\\u" in line:
-            return True
-        text = line.decode("utf-8", "replace").casefold()
-        if any(name in text for name in (*self.pseudonyms, *self.contact_ids)):
-            return True
-        # However the signs between them are escaped, letters and digits stand as they are.
-        return all(word in text for word in _WORDS.findall(self.address))
+        names = (self.address, *self.pseudonyms)
+        return any(contact_id.encode() in line for contact_id in self.contact_ids) or any(
+            name in form for form in _folded_forms(line) for name in names
+        )
 
     def _is_told_by(self, columns: Any) -> bool:
         if not isinstance(columns, Mapping):
             return False
-        return columns.get("contact_id") in self.contact_ids or self._is_name(columns.get("email"))
+        return columns.get("contact_id") in self.contact_ids or self._is_named_in(columns.get("email"))
 
     def _is_told_by_row(self, row: Any) -> bool:
-        return isinstance(row, Mapping) and any(self._is_name(row.get(key)) for key in SOURCES["email"])
+        return isinstance(row, Mapping) and any(self._is_named_in(row.get(key)) for key in SOURCES["email"])
 
-    def _is_name(self, value: Any) -> bool:
-        return isinstance(value, str) and (normalised(value) == self.address or value in self.pseudonyms)
+    def _is_named_in(self, field_value: Any) -> bool:
+        """Tell whether a field that is there for an address names them, alone or among others."""
+        left = self._replaced(field_value, _field(self.address))
+        return bool(left != field_value)
 
-    def _replaced(self, value: Any) -> Any:
+    def _replaced(self, value: Any, wanted: re.Pattern[str]) -> Any:
         """Return a value without the address, or a pseudonym, in any of its texts, keys included."""
         match value:
             case str():
-                return self._text_without(value)
+                return self._text_without(value, wanted)
             case dict():
-                return {self._text_without(key): self._replaced(each) for key, each in value.items()}
+                return {
+                    self._text_without(key, wanted): self._replaced(
+                        each, _field(self.address) if key in _ADDRESS_FIELDS else wanted
+                    )
+                    for key, each in value.items()
+                }
             case list():
-                return [self._replaced(each) for each in value]
+                return [self._replaced(each, wanted) for each in value]
             case _:
                 return value
 
-    def _text_without(self, text: str) -> str:
+    def _text_without(self, text: str, wanted: re.Pattern[str]) -> str:
         for pseudonym in self.pseudonyms:
             text = text.replace(pseudonym, FORGOTTEN)
-        return _pattern(self.address).sub(FORGOTTEN, text)
+        for found in reversed(finds(text, wanted)):
+            text = f"{text[: found.begin]}{FORGOTTEN}{text[found.end :]}"
+        return text
+
+
+def _folded_forms(body: bytes) -> Iterator[str]:
+    return map(folded, forms(body.decode("utf-8", "replace")))
 
 
 @lru_cache
-def _pattern(address: str) -> re.Pattern[str]:
-    """Return what the address is in a text: in any case, signs plain or percent-encoded; no part of a longer one."""
-    letters = "".join(each if each.isalnum() else _plain_or_encoded(each) for each in address)
-    return re.compile(rf"(?:(?<![\w.+-])|(?<=%[0-9a-f]{{2}})){letters}(?![\w-])(?!\.\w)", re.IGNORECASE)
+def _mention(address: str) -> re.Pattern[str]:
+    """Return what the address is in a folded text of any kind: no part of a longer one.
+
+    Nearly every sign may stand in an address, and nearly every one also stands before it in texts and links. So only
+    those count that addresses really have; and an apostrophe behind a letter.
+    """
+    return re.compile(rf"(?<![\w.+-])(?<!\w['\u2019]){re.escape(address)}(?![\w-]|%2d|%5f|(?:\.|%2e)\w)")
 
 
-def _plain_or_encoded(sign: str) -> str:
-    encoded = "".join(f"%{each:02x}" for each in sign.encode())
-    full_width = "|\uff20" if sign == "@" else ""
-    return f"(?:{re.escape(sign)}|{encoded}{full_width})"
+@lru_cache
+def _field(address: str) -> re.Pattern[str]:
+    """Return what the address is in a folded field of addresses: others differ from it in any sign."""
+    return re.compile(rf"(?<![^{_AROUND_FIELD}]){re.escape(address)}(?![^{_AROUND_FIELD}])")

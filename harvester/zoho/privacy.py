@@ -17,6 +17,7 @@ import orjson
 
 from harvester.model import Page, Row
 from harvester.zoho.contacts import SOURCES, contents, line_of
+from harvester.zoho.spelling import finds
 
 RAW = "raw."
 """Begins the name of a key of the server's rows in a list of fields; a name without it is that of a column."""
@@ -33,13 +34,17 @@ PSEUDONYM = re.compile(r"[0-9a-f]{64}")
 REDACTED = "[e-mail]"
 """What stands where an address stood within another text."""
 
-_AT = r"(?:@|%40|\uff20)"
-_AROUND = r"\s\"<>(),:;?&=/\\|"
+_AROUND = r"\s\"<>(),:;?&=/\\|\[\]{}\u2018\u201c-\u201e\u00ab\u00bb"
 """What commonly stands around an address in a text or a URL, and hardly ever in one."""
-_LOCAL = rf"(?:(?<![^{_AROUND}])[^{_AROUND}]+?|[{_AROUND}])"
-"""Begins where a word does, so that a long word without an at sign is looked through once."""
-_ADDRESS = re.compile(rf"{_LOCAL}{_AT}[^{_AROUND}]*[^{_AROUND}.!'*]", re.IGNORECASE)
-_AT_SIGN = re.compile(_AT, re.IGNORECASE)
+_QUOTE = r"'*\u2019"
+"""What may stand in an address, but not at its begin or end."""
+_BEGIN = rf"(?:(?<![^{_AROUND}])(?![{_QUOTE}])|(?<=[{_QUOTE}])(?<![^{_AROUND}].))"
+"""Where a word begins, so that a long word without an at sign is looked through once."""
+_ADDRESS = re.compile(rf"(?:{_BEGIN}[^{_AROUND}]+?|[{_AROUND}{_QUOTE}])@[^{_AROUND}]*[^{_AROUND}{_QUOTE}.!]")
+"""Of texts as `spelling.folded` returns them."""
+_AT_SIGN = re.compile(r"@|%40|\uff20")
+_ANY_AT_SIGN = re.compile(r"[@\uff20]|%(?:25)*40|&#0*64|&#x0*40|&commat;|\\u(?:0040|ff20)|%(?:25)*ef%", re.IGNORECASE)
+"""A quick look: however it is escaped; the last one begins a full-width one."""
 
 _KEY_SETS_MAX = 64
 """Size of a cache: the rows of a page share their keys."""
@@ -158,7 +163,7 @@ class Privacy:
         """Return a value with all addresses in its texts, keys included, replaced."""
         match value:
             case str():
-                return _ADDRESS.sub(self._instead, value) if _AT_SIGN.search(value) else value
+                return self._text_redacted(value) if _ANY_AT_SIGN.search(value) else value
             case dict():
                 return {self._redacted(key): self._redacted(each) for key, each in value.items()}
             case list():
@@ -166,8 +171,11 @@ class Privacy:
             case _:
                 return value
 
-    def _instead(self, found: re.Match[str]) -> str:
-        return pseudonym(self.key, found[0]) if self.email is EmailPolicy.HMAC else REDACTED
+    def _text_redacted(self, text: str) -> str:
+        for found in reversed(finds(text, _ADDRESS)):
+            instead = pseudonym(self.key, found.read) if self.email is EmailPolicy.HMAC else REDACTED
+            text = f"{text[: found.begin]}{instead}{text[found.end :]}"
+        return text
 
 
 KEEP_ALL = Privacy()

@@ -10,6 +10,7 @@ _EXAMINED_CHARS_MAX = 4_000
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _AT_SIGN = re.compile(r"@|\uff20|%40")
+_WORD = re.compile(r"\S+")
 _SECRETS = re.compile(
     r"(?:zoho-oauthtoken|bearer)\s+\S+"  # an Authorization header
     r"|\b1000\.[\w.]+"  # every Zoho client id, grant and token starts like this
@@ -17,6 +18,11 @@ _SECRETS = re.compile(
     r"|\b[0-9a-f]{40,}\b",  # a client secret; campaign keys start with 3z and stay
     re.IGNORECASE,
 )
+
+
+def without_addresses(text: str) -> str:
+    """Return `text` with each word that has an at sign in it, however it is written, replaced."""
+    return _WORD.sub(lambda word: "[e-mail]" if _AT_SIGN.search(word[0]) else word[0], text)
 
 
 def redact(text: str) -> str:
@@ -32,6 +38,5 @@ def redact(text: str) -> str:
     words = visible.split()
     if len(text) > _EXAMINED_CHARS_MAX:
         words = words[:-1]  # the last word may be the uncovered half of an address
-    line = " ".join("[e-mail]" if _AT_SIGN.search(word) else word for word in words)
-    line = _SECRETS.sub("[secret]", line)
+    line = _SECRETS.sub("[secret]", without_addresses(" ".join(words)))
     return line if len(line) <= MESSAGE_CHARS_MAX else f"{line[: MESSAGE_CHARS_MAX - 3]}..."

@@ -75,6 +75,22 @@ async def test_P2_success_is_taken_back_while_a_date_is_worked_on(rehearse: Rehe
     assert rehearsal.manifest()["state"] == "running"
 
 
+async def test_P3_a_killed_run_is_told_of_by_the_next_one_for_another_date(rehearse: Rehearse) -> None:
+    """The date that nobody goes on with says partial, not running for ever; its own command still completes it."""
+    rehearsal = await rehearse(quick(latency_s=0.05))
+    program = await rehearsal.start_run()
+    await program.event("job.done")
+    await program.kill()
+    assert rehearsal.manifest()["state"] == "running"
+
+    ended = await (await rehearsal.start("run", "--as-of", "2026-01-16")).ended()
+
+    assert ended.code == 0, ended.stderr
+    assert (rehearsal.manifest()["state"], rehearsal.manifest()["finished_at"]) == ("partial", None)
+    assert (await rehearsal.run()).code == 0
+    assert rehearsal.manifest()["state"] == "complete"
+
+
 async def test_P_10_closed_standard_streams_do_not_end_a_harvest(rehearse: Rehearse) -> None:
     """Started without standard output and error, as some schedulers do, a run completes all the same."""
     rehearsal = await rehearse(quick())

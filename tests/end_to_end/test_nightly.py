@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -107,6 +108,31 @@ async def test_quiet_night_asks_for_no_recipients(rehearse: Rehearse) -> None:
     assert calls(rehearsal) == before
     assert {job["state"] for job in manifest_of(rehearsal, "2025-10-16")["jobs"]} == {"carried"}
     assert manifest_of(rehearsal, "2025-10-16")["rows"] == manifest_of(rehearsal, "2025-10-15")["rows"]
+
+
+async def test_P2_nights_after_a_person_was_forgotten_carry_what_is_left(rehearse: Rehearse) -> None:
+    """Counters that count the person still make no doubt and no call, on that date or the next, and proofs stand."""
+    rehearsal = await rehearse(world(), changes={"enabled": True})
+    await nightly(rehearsal)
+    before, manifest = calls(rehearsal), manifest_of(rehearsal, date_of(rehearsal))
+    path = next(job["path"] for job in manifest["jobs"] if job["rows"])
+    said = rehearsal.folder / "address.txt"
+    said.write_text(json.loads(_lines(rehearsal.output / path)[0])["email"])
+
+    def say() -> None:
+        os.dup2(os.open(said, os.O_RDONLY), 0)
+
+    forgot = await (await rehearsal.start("forget", before=say)).ended()
+    again = await nightly(rehearsal)
+    ended = await (await rehearsal.start("nightly", "--as-of", "2025-10-16")).ended()
+
+    first, second = (manifest_of(rehearsal, date) for date in (date_of(rehearsal), "2025-10-16"))
+    assert (forgot.code, again.code, ended.code) == (0, 0, 0), ended.stderr
+    assert calls(rehearsal) == before
+    assert manifest["rows"] > first["rows"] == second["rows"]
+    assert {job["state"] for job in second["jobs"]} == {"carried"}
+    assert [job["verdict"] for job in second["jobs"]] == [job["verdict"] for job in manifest["jobs"]]
+    assert (await (await rehearsal.start("verify")).ended()).code == 0
 
 
 async def test_same_night_again_asks_nothing_of_anybody(rehearse: Rehearse) -> None:

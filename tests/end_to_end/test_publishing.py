@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import random
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -181,6 +182,37 @@ async def test_a_signal_lets_the_files_under_way_finish(rehearse: Rehearse, serv
 
     assert stopped.code == 143, stopped.stderr
     assert "publishing was stopped (SIGTERM)" in stopped.last_line
+    assert ended.code == 0, ended.stderr
+    assert objects(server, url) == files(rehearsal)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_signal_to_a_run_that_publishes_is_told(
+    rehearse: Rehearse, server: ObjectStore, url: str, times: int
+) -> None:
+    """All jobs are done and the date is not published: the run is not complete, and the same command goes on."""
+    rehearsal = await rehearse(small())
+    reached = asyncio.Event()
+
+    def spoil(_: Asked) -> Spoiling:
+        reached.set()
+        return Spoiling.NEVER
+
+    async with proxied(server, spoil) as proxy:
+        rehearsal.configure(publish={**QUICK, "url": url, "endpoint": proxy.url})
+        program = await rehearsal.start_run(environment=CREDENTIALS)
+        await reached.wait()
+        program.signal(signal.SIGTERM)
+        if times > 1:
+            await program.event("drain.started")
+            program.signal(signal.SIGTERM)
+        stopped = await program.ended()
+    rehearsal.configure(publish={**QUICK, "url": url, "endpoint": server.url})
+    ended = await rehearsal.run(environment=CREDENTIALS)
+
+    assert stopped.code == 143, stopped.stderr
+    assert "not published" in stopped.stderr
+    assert f"go on with: harvester run --as-of {DATE}" in stopped.last_line
     assert ended.code == 0, ended.stderr
     assert objects(server, url) == files(rehearsal)
 

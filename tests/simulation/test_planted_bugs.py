@@ -73,14 +73,14 @@ def night(
 
 
 def killed_often(seed: int) -> Scenario:
-    """Return a night of many small jobs, with no limit in the way and sixty kills, each after a few calls."""
+    """Return a night of many small jobs, with no limit in the way and ninety kills, each after a few calls."""
     rng = Random(seed)  # noqa: S311  a night, no secret
     server = Options(seed=seed, world=WorldOptions(campaigns=150, recipients=4))
     return Scenario(
         seed=seed,
         server=server,
         harvest={"actions": (Action.SENT,), "page_size": 5, "concurrency": 1, "compression": "none"},
-        deaths=tuple(Death(step=rng.randint(40, 300), pause_s=1.0) for _ in range(60)),
+        deaths=tuple(Death(step=rng.randint(40, 300), pause_s=1.0) for _ in range(90)),
     )
 
 

@@ -5,12 +5,22 @@ from contextlib import AbstractContextManager, chdir, closing, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TextIO
 
-from harvester.operations.holding import SHAPES, holdings_of, manifests_of
+from harvester.operations.holding import SHAPES, check_sizes, holdings_of, manifests_of
 from harvester.operations.opening import opened
 from harvester.operations.workshop import LEDGER_FILE
 from harvester.report.quiet import quiet
-from harvester.report.results import ROWS_DRAWN, Form, Heading, hidden_rows, write_csv, write_json, write_table
+from harvester.report.results import (
+    ROWS_DRAWN,
+    Form,
+    Heading,
+    hidden_rows,
+    result_stream,
+    write_csv,
+    write_json,
+    write_table,
+)
 from harvester.settings import Settings
 from harvester.store.ledger import new_run_id
 from harvester.store.run_list import all_runs
@@ -38,24 +48,28 @@ def ask(settings: Settings, statement: str, output: Output) -> None:
 
     Raises:
         ConfigError: the statement is none.
-        VerificationError: a manifest, or a file that it names, cannot be read.
+        VerificationError: a manifest, or a file that it names, cannot be read, or is not what it was.
+        DiskError: there is no room, or standard output cannot be written.
     """
-    shelves = _shelves(holdings_of(manifests_of(settings.output)))
+    holdings = holdings_of(manifests_of(settings.output))
+    check_sizes(settings.output, holdings.sizes)
     runs = _runs(settings)
     with (
         scratch_folder(settings.state.absolute(), new_run_id()) as scratch,
         _folder(settings.output),
-        closing(Warehouse(shelves, runs, scratch)) as warehouse,
+        closing(Warehouse(_shelves(holdings), runs, scratch)) as warehouse,
     ):
-        _write(warehouse, warehouse.ask(statement), output)
+        answer = warehouse.ask(statement)
+        with result_stream(sys.stdout) as out:
+            _write(out, warehouse, answer, output)
 
 
 def _shelves(holdings: Holdings) -> Shelves:
     paths = {
         "recipients": list(paths_of(holdings.readings)),
-        "current": holdings.current,
-        "changes": holdings.changes,
-        "listings": holdings.listings,
+        "current": list(holdings.current),
+        "changes": list(holdings.changes),
+        "listings": list(holdings.listings),
     }
     return shelves_of(paths, SHAPES)
 
@@ -71,8 +85,8 @@ def _folder(output: Path) -> AbstractContextManager[None]:
     return chdir(output) if output.is_dir() else nullcontext()
 
 
-def _write(warehouse: Warehouse, answer: Answer, output: Output) -> None:
-    out, heading = quiet(sys.stdout), Heading(answer.columns, answer.is_number)
+def _write(out: TextIO, warehouse: Warehouse, answer: Answer, output: Output) -> None:
+    heading = Heading(answer.columns, answer.is_number)
     match output.form:
         case Form.CSV:
             write_csv(out, heading, warehouse.texts())
@@ -84,4 +98,3 @@ def _write(warehouse: Warehouse, answer: Answer, output: Output) -> None:
             write_table(out, heading, islice(warehouse.texts(), most))
             if answer.rows > most:
                 quiet(sys.stderr).write(f"{hidden_rows(answer.rows - most)}\n")
-    out.flush()
