@@ -3,14 +3,24 @@
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import contextmanager
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from harvester.warehouse.engine import connected, interruptible
+from harvester.warehouse.engine import close, connected, interruptible
 
 ENDLESS = "SELECT sum(hash(a.range + b.range)) FROM range(10000000) AS a, range(10000000) AS b"
+
+
+@contextmanager
+def engine(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    connection = connected(scratch)
+    try:
+        yield connection
+    finally:
+        close(connection)
 
 
 @pytest.fixture
@@ -26,7 +36,7 @@ def test_an_interrupt_ends_a_statement(tmp_path: Path) -> None:
     """Whenever it comes, also before the engine has begun."""
     person = threading.main_thread().ident
     assert person is not None
-    with closing(connected(tmp_path)) as connection:
+    with engine(tmp_path) as connection:
 
         def work() -> None:
             signal.pthread_kill(person, signal.SIGINT)
@@ -40,7 +50,7 @@ def test_an_interrupt_ends_a_statement(tmp_path: Path) -> None:
 
 def test_an_engine_leaves_room_on_the_disk(tmp_path: Path) -> None:
     """What does not fit into memory takes a share of what is free, never nine tenths as it would by itself."""
-    with closing(connected(tmp_path)) as connection:
+    with engine(tmp_path) as connection:
         (told,) = connection.execute("SELECT current_setting('max_temp_directory_size')").fetchall()[0]
 
     assert "%" not in told

@@ -3,9 +3,10 @@
 import re
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
@@ -22,6 +23,9 @@ SCRATCH_SHARE = 0.5
 
 LOOK_S = 0.05
 """How often somebody looks whether an engine at work is to be interrupted."""
+
+CLOSE_WAIT_S = 5.0
+"""How long an engine that was interrupted may take to leave its statement before it is left to the end of the process."""
 
 Result = TypeVar("Result")
 
@@ -62,6 +66,16 @@ def connected(scratch: Path) -> duckdb.DuckDBPyConnection:
     )
     connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
     return connection
+
+
+def close(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give memory and scratch files back, once what was interrupted has come to its end."""
+    given_up_s = time.monotonic() + CLOSE_WAIT_S
+    while time.monotonic() < given_up_s:
+        with suppress(duckdb.ResourceInUseException):
+            return connection.close()
+        time.sleep(LOOK_S)
+    return None
 
 
 def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], Result]) -> Result:

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from harvester.warehouse.columns import Columns, ColumnType
-from harvester.warehouse.engine import ROWS_AT_ONCE, connected, file_refusals, interruptible
+from harvester.warehouse.engine import ROWS_AT_ONCE, close, connected, file_refusals, interruptible
 from harvester.warehouse.relations import FileSet, lines, mended, name, quoted
 
 ENDING = ".parquet"
@@ -61,7 +61,7 @@ class ParquetFiles:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Give memory and scratch files back."""
-        self._connection.close()
+        close(self._connection)
 
     def write(self, paths: Sequence[str], target: Path) -> None:
         """Write the records of partitions into one file, in their order.

@@ -15,6 +15,7 @@ import duckdb
 from harvester.errors import ConfigError
 from harvester.warehouse.engine import (
     ROWS_AT_ONCE,
+    close,
     connected,
     file_refusals,
     interruptible,
@@ -71,7 +72,7 @@ class Warehouse:
 
     def close(self) -> None:
         """Give memory and scratch files back."""
-        self._connection.close()
+        close(self._connection)
 
     def ask(self, statement: str) -> Answer:
         """Run a statement to its end; its rows are read with `texts` or `json_texts`.
