@@ -25,7 +25,7 @@ LOOK_S = 0.05
 """How often somebody looks whether an engine at work is to be interrupted."""
 
 CLOSE_WAIT_S = 5.0
-"""How long an engine that was interrupted may take to leave its statement before it is left to the end of the process."""
+"""How long an interrupted engine may take to leave its statement; then it is left to the end of the process."""
 
 Result = TypeVar("Result")
 
@@ -74,7 +74,7 @@ def close(connection: duckdb.DuckDBPyConnection) -> None:
     while time.monotonic() < given_up_s:
         with suppress(duckdb.ResourceInUseException):
             return connection.close()
-        time.sleep(LOOK_S)
+        Event().wait(LOOK_S)
     return None
 
 
