@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(VENV)/.installed-run
+EXTRAS := $(VENV)/.installed-extras
 DEV    := $(VENV)/.installed-dev
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check sim faults bench lock format clean
+.PHONY: help install extras demo test check sim faults bench lock format clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -27,6 +28,12 @@ $(DEV): $(RUN) requirements/dev.txt
 
 install: $(RUN) ## make .venv/bin/harvester, from locked versions
 	@echo "installed: $(BIN)/harvester"
+
+$(EXTRAS): $(RUN) requirements/extras.txt
+	$(PIP) install --require-hashes -r requirements/extras.txt
+	@touch $@
+
+extras: $(EXTRAS) ## add what query, export, publish and fast gzip need, from locked versions
 
 demo: $(RUN) ## harvest a few dozen simulated campaigns over real HTTP, on loopback
 	@$(BIN)/harvester demo
@@ -60,6 +67,7 @@ lock: $(DEV) ## renew the locked versions
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q requirements/build.in -o requirements/build.txt
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --group dev -c requirements/run.txt -o requirements/dev.txt
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --all-extras -c requirements/dev.txt pyproject.toml -o requirements/extras.txt
 
 clean: ## remove what these commands made
 	rm -rf $(VENV) demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -15,11 +15,11 @@ PAGES = 6
 IN_THE_MIDDLE = Injection("disk", "fdatasync", "12")
 """Some pages are committed, no partition stands in its place."""
 
-BEFORE_THE_LEDGER = Injection("disk", "unlink", "2")
-"""The first partition stands in its place, and the ledger does not know it yet; the draft of the listing went first."""
+BEFORE_THE_LEDGER = Injection("disk", "unlink", "3")
+"""The first partition stands in its place, and the ledger does not know it yet; before it went drafts of the listing and `_SUCCESS`."""
 
-BETWEEN_TWO = Injection("disk", "rename", "3")
-"""The listing stands and one job is done, the other is about to be published."""
+BETWEEN_TWO = Injection("disk", "rename", "4")
+"""The listing and a manifest stand, and one job is done; the other is about to be published."""
 
 Damage = Callable[[Path], object]
 
