@@ -48,8 +48,9 @@ check: $(DEV) ## lint, formatting, types, import directions
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 SEEDS ?= 200
+FROM ?= 0
 sim: $(DEV) ## simulate SEEDS nights in virtual time, faults, kills and lockouts included, and thirty nights in a row
-	@$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)
+	@$(BIN)/python tests/simulation/run.py --seeds $(SEEDS) --from $(FROM)
 	@$(BIN)/python tests/simulation/thirty_nights.py
 
 faults: $(DEV) ## kill a run before, and refuse it, each change it makes to the disk; needs strace

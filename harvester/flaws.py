@@ -38,7 +38,7 @@ REMEDIES: Mapping[FlawKind, str] = {
     FlawKind.STRANGER: _REMOVE,
     FlawKind.CHANGES: "Remove it if it is there, and harvester changes --as-of its date writes it again.",
     FlawKind.LEFTOVER: "No job needs it: remove it.",
-    FlawKind.ERASURE: "Run harvester forget again with the same address.",
+    FlawKind.ERASURE: "Run harvester forget again with the same address, and --contact-id as before.",
 }
 
 

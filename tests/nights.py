@@ -40,6 +40,7 @@ class Nights:
     events: list[Event] = field(default_factory=list)
     stop: Stop = field(default_factory=Stop)
     privacy: Privacy = field(default_factory=Privacy)
+    carry: Carry = Carry.REFERENCE
 
     @property
     def output(self) -> Path:
@@ -88,7 +89,7 @@ class Nights:
         ledger, harvest = self.ledger, self.of(night)
         ledger.plan(harvest, [Campaign(key)], [Action.SENT])
         (claimed,) = ledger.claim(harvest, 1, now_s=0.0)
-        carrier = Carrier(self.output, Partitions(self.output, self.compression), Carry.REFERENCE)
+        carrier = Carrier(self.output, Partitions(self.output, self.compression), self.carry)
         snapshots = Snapshots(self.database, "run-1", carrier)
         snapshot = snapshots.of(claimed.job)
         assert snapshot is not None

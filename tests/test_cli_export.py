@@ -171,7 +171,9 @@ def test_the_same_sources_are_exported_once(command: str, gzipped: Nights, capsy
 def test_an_action_that_is_gone_goes_from_the_export(gzipped: Nights) -> None:
     """What no manifest names any more is not offered to readers."""
     typed(gzipped.folder, "compact", "--as-of", date(0))
-    gzipped.database.durable.execute("UPDATE jobs SET state = 'failed' WHERE action = ?", (Action.OPENED.value,))
+    gzipped.database.durable.execute(
+        "UPDATE jobs SET state = 'failed', path = NULL WHERE action = ?", (Action.OPENED.value,)
+    )
     written(gzipped, 0)
 
     typed(gzipped.folder, "compact", "--as-of", date(0))
@@ -179,6 +181,20 @@ def test_an_action_that_is_gone_goes_from_the_export(gzipped: Nights) -> None:
     home = gzipped.output / "compact"
     assert manifest(home, 0)["actions"].keys() == {"sentcontacts"}
     assert [path.name for path in (home / FOLDER.format(date(0))).glob("action=*")] == ["action=sentcontacts"]
+
+
+@pytest.mark.parametrize("command", ["export", "compact"])
+def test_a_date_that_is_to_be_read_again_stays_exported(command: str, gzipped: Nights) -> None:
+    """Its partitions stand until new ones take their place; that it is not complete is told."""
+    typed(gzipped.folder, command, "--as-of", date(0))
+    home = gzipped.output / {"export": "parquet"}.get(command, command)
+    before = manifest(home, 0)
+    gzipped.sent_back(0)
+    written(gzipped, 0)
+
+    assert typed(gzipped.folder, command, "--as-of", date(0)) == 0
+
+    assert manifest(home, 0) == before | {"date_state": "partial"}
 
 
 @pytest.mark.parametrize("command", ["export", "compact"])
@@ -291,6 +307,16 @@ def test_exports_have_a_place_of_their_own(place: str, gzipped: Nights, capsys: 
     """Where harvester keeps its own files, no others are put among them: exit code 2."""
     assert typed(gzipped.folder, "compact", "--out", str(gzipped.folder / place)) == 2
     assert "is no place for exports" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["export", "compact"])
+def test_a_place_without_a_text_is_refused(command: str, gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that is no UTF-8 could neither be told in JSON nor given to the engine: exit code 2, nothing is made."""
+    place = gzipped.folder / "out\udcff"
+
+    assert typed(gzipped.folder, command, "--out", str(place)) == 2
+    assert "its name is not UTF-8" in capsys.readouterr().err
+    assert not place.exists()
 
 
 def test_two_forms_do_not_share_a_place(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,6 +17,7 @@ from nights import Nights
 from purged import older_than
 
 from harvester.cli.query import STATEMENT_CHARS_MAX
+from harvester.model import JobState
 from harvester.store.database import Database
 from harvester.store.partitions import Compression
 
@@ -70,6 +72,54 @@ def test_recipients_current_follows_what_is_carried(nights: Nights, capsys: pyte
         ("k1", date(0), len(ODD)),
         ("k2", date(1), 3),
     ]
+
+
+@pytest.mark.parametrize("is_begun", [False, True], ids=["pending", "running"])
+def test_a_set_that_is_to_be_read_again_is_there_as_it_was(
+    gzipped: Nights, capsys: pytest.CaptureFixture[str], *, is_begun: bool
+) -> None:
+    """Its file lies there, and its manifest names it, until another one takes its place."""
+    questions = [f"SELECT * FROM {view} ORDER BY ALL" for view in ("recipients", "recipients_current")]  # noqa: S608  ours
+    before = [asked(gzipped, capsys, sql) for sql in questions]
+    for night in (0, 1):
+        gzipped.sent_back(night)
+        if is_begun:
+            gzipped.ledger.claim(gzipped.of(night), 9, now_s=0.0)
+        written(gzipped, night)
+
+    assert [asked(gzipped, capsys, sql) for sql in questions] == before
+
+
+def test_a_set_that_is_carried_and_to_be_read_again_is_there_once(
+    gzipped: Nights, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file of an older date is a reading of that date, whatever becomes of the newer one."""
+    gzipped.ledger.requeue(gzipped.of(1), [JobState.CARRIED])
+    written(gzipped, 1)
+    sql = "SELECT dt, count(*) AS n FROM {} WHERE campaign_key = 'k1' AND action = 'sentcontacts' GROUP BY ALL"
+
+    for view in ("recipients", "recipients_current"):
+        assert asked(gzipped, capsys, sql.format(view)) == [{"dt": date(0), "n": len(ODD)}]
+
+
+def test_a_set_that_lacks_rows_is_not_current_while_it_is_read_again(
+    gzipped: Nights, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What could not be read of it lies in quarantine; so the set as it was known whole before stays current."""
+    gzipped.database.durable.execute(
+        "UPDATE jobs SET state = 'partial', quarantine = '[[1, 1]]' WHERE harvest_id = ? AND state = 'done'",
+        (gzipped.of(1).id,),
+    )
+    written(gzipped, 1)
+    sql = (
+        "SELECT dt, count(*) AS n FROM {} WHERE campaign_key = 'k2' AND action = 'sentcontacts' GROUP BY ALL ORDER BY 1"
+    )
+    before = [asked(gzipped, capsys, sql.format(view)) for view in ("recipients", "recipients_current")]
+    gzipped.ledger.requeue(gzipped.of(1), [JobState.PARTIAL])
+    written(gzipped, 1)
+
+    assert [asked(gzipped, capsys, sql.format(view)) for view in ("recipients", "recipients_current")] == before
+    assert before[1] == [{"dt": date(0), "n": 4}]
 
 
 def test_what_later_dates_carry_of_a_purged_date_is_a_reading_of_it(
@@ -291,6 +341,16 @@ def test_a_partition_that_was_cut_off_is_told(nights: Nights, capsys: pytest.Cap
     assert f"{partition.name}: it is not the file" in refused(nights, capsys, "FROM recipients", code=6)
 
 
+def test_a_partition_that_cannot_be_unpacked_is_told(gzipped: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the size that the manifest says, but damaged within: exit code 6, not one for a full disk or a statement."""
+    partition = next(gzipped.output.glob("recipients/*/*/action=sentcontacts/k2.jsonl.gz"))
+    content = bytearray(partition.read_bytes())
+    content[12:40] = b"\xff" * 28
+    partition.write_bytes(content)
+
+    assert "harvester verify" in refused(gzipped, capsys, "SELECT count(email) FROM recipients", code=6)
+
+
 def test_a_link_in_the_place_of_a_partition_is_not_followed(
     gzipped: Nights, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -300,6 +360,21 @@ def test_a_link_in_the_place_of_a_partition_is_not_followed(
     partition.symlink_to(gzipped.folder / "elsewhere")
 
     assert "it is not the file" in refused(gzipped, capsys, "FROM recipients", code=6)
+
+
+def test_files_that_an_erasure_has_left_halfway_are_told_so(
+    gzipped: Nights, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Manifests are written at its end: not a repair but the same erasure puts them right."""
+    partition = next((gzipped.output / "recipients").rglob("k1.jsonl.gz"))
+    partition.write_bytes(partition.read_bytes()[:-1])
+    with gzipped.database.writing(gzipped.database.durable) as connection:
+        connection.execute("INSERT INTO erasures (id, subject, began_at) VALUES (0, 0, 0)")
+
+    told = refused(gzipped, capsys, "FROM recipients", code=6)
+
+    assert "harvester forget is at work, or was cut off" in told
+    assert "--repair" not in told
 
 
 @pytest.mark.parametrize(("where", "told"), [("action = 'openedcontacts'", "k1.jsonl:"), ("true", "no JSON")])
@@ -323,6 +398,20 @@ def test_an_answer_that_cannot_be_written_is_no_success(gzipped: Nights, monkeyp
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         monkeypatch.setattr(sys, "stdout", full)
         assert typed(gzipped.folder, "query", "FROM recipients") == 7
+
+
+@pytest.mark.parametrize("words", [("query", "FROM recipients"), ("compact", "--json")], ids=["query", "compact"])
+def test_an_answer_that_nobody_can_get_is_no_success(words: tuple[str, str], gzipped: Nights) -> None:
+    """A standard output that was closed beforehand (`>&-`) ends with 7; one that was sent to nowhere is meant so."""
+    command, *rest = words
+    program = [sys.executable, "-m", "harvester", command, "--config", str(gzipped.folder / "config.toml"), *rest]
+
+    closing_it = ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *program]
+    closed = subprocess.run(closing_it, stderr=subprocess.PIPE, text=True, check=False)
+    dropped = subprocess.run(program, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert (closed.returncode, dropped.returncode) == (7, 0)
+    assert "Standard output cannot be written: it is closed." in closed.stderr
 
 
 def test_a_reader_that_leaves_is_no_trouble(gzipped: Nights, monkeypatch: pytest.MonkeyPatch) -> None:

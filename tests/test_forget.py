@@ -1,17 +1,22 @@
 """`harvester forget`: one person is taken out of everything, and all else stays true."""
 
 import asyncio
+import gzip
+import io
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 from nights import Nights
@@ -33,6 +38,8 @@ from traced import (
     write_manifests,
 )
 
+from harvester.cli.compact import FOLDER as COMPACT_FOLDER
+from harvester.cli.export import FOLDER as PARQUET_FOLDER
 from harvester.cli.main import main
 from harvester.config import load
 from harvester.operations.beside import alone
@@ -40,15 +47,17 @@ from harvester.operations.forgetting import Forgetting
 from harvester.operations.opening import opened
 from harvester.snapshot import Carry
 from harvester.store.database import Database
+from harvester.store.erasure import COPY
 from harvester.store.lock import at_work, exclusive
-from harvester.store.partitions import Compression
+from harvester.store.partitions import PARTS, Compression
 from harvester.store.reading import lines_of
+from harvester.store.stale_exports import HOMES
 from harvester.zoho.forgetting import ADDRESS_CHARS_MAX
 from harvester.zoho.privacy import KEEP_ALL, EmailPolicy, Privacy
 
 HMAC = Privacy(EmailPolicy.HMAC, KEY)
 RULES = {"keep": KEEP_ALL, "hmac": HMAC, "raw = false": Privacy(has_raw=False), "both": replace(HMAC, has_raw=False)}
-EXIT_BUSY, EXIT_VERIFICATION, EXIT_USAGE = 5, 6, 2
+EXIT_BUSY, EXIT_VERIFICATION, EXIT_USAGE, EXIT_DISK = 5, 6, 2, 7
 
 
 @pytest.fixture(autouse=True)
@@ -217,16 +226,87 @@ def test_P5_an_export_of_a_partition_that_is_gone_is_removed(tmp_path: Path) -> 
     assert not damaged.exists(), "what stands before the damage could still be read"
 
 
-@pytest.mark.parametrize("name", ["notes.parquet", "notes.zip", "notes.jsonl.gz"])
+def zipped(text: str) -> bytes:
+    file = io.BytesIO()
+    with ZipFile(file, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("sheet.xml", text)
+    return file.getvalue()
+
+
+def tar_of(text: str) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        member = tarfile.TarInfo("notes.txt")
+        member.size = len(text)
+        archive.addfile(member, io.BytesIO(text.encode()))
+    return file.getvalue()
+
+
+OPAQUE = {
+    "notes.parquet": b"whatever",
+    "notes.zip": b"whatever",
+    "notes.jsonl.gz": b"whatever",
+    "report.xlsx": zipped(PERSON),
+    "notes.csv": PERSON.encode("utf-16"),
+    "notes.txt": PERSON.encode("utf-16-le"),
+    "notes.tgz": gzip.compress(tar_of(PERSON)),
+    "notes": gzip.compress(PERSON.encode()),
+    "notes.latin": "caf\u00e9".encode("latin-1"),
+}
+
+
+@pytest.mark.parametrize("name", OPAQUE)
 def test_P5_what_cannot_be_searched_is_not_called_clean(tmp_path: Path, name: str) -> None:
-    """A file of others whose texts are compressed in another way, or damaged, is told; exit code 6."""
+    """A file of others that is no text in UTF-8, plain or compressed as its name says, is told; exit code 6."""
     folder = made(tmp_path / "f")
-    (folder / "data" / name).write_bytes(b"whatever")
+    (folder / "data" / name).write_bytes(OPAQUE[name])
 
     told = typed(folder, "forget", "--json", said=PERSON)
 
     assert (told.code, json.loads(told.out)["unsearched"]) == (EXIT_VERIFICATION, [name])
     assert f"{name}: is none of our files, and cannot be searched" in told.err
+
+
+@pytest.mark.parametrize("name", [PERSON, f"{PERSON}.txt", f"{PERSON}.jsonl.gz", f"of {PERSON}/notes.txt"])
+def test_P5_a_file_that_is_named_with_the_address_is_told_without_it(tmp_path: Path, name: str) -> None:
+    """What a file is called names somebody as well; where it lies is said all the same."""
+    folder = made(tmp_path / "f")
+    (folder / "data" / name).parent.mkdir(exist_ok=True)
+    (folder / "data" / name).touch()
+
+    told = typed(folder, "forget", "--json", said=PERSON)
+
+    shown = re.sub(r"Ada[^/]*", "[e-mail]", name)
+    assert (told.code, json.loads(told.out)["strange"]) == (EXIT_VERIFICATION, [shown])
+    assert PERSON.casefold() not in (told.err + told.out).casefold()
+
+
+@pytest.mark.parametrize("target", ["elsewhere", "elsewhere/notes.txt", "nowhere"])
+def test_P5_what_lies_behind_a_link_of_others_is_not_called_clean(tmp_path: Path, target: str) -> None:
+    """Nobody looks through what may be anywhere on the machine: it is told, with exit code 6."""
+    folder = made(tmp_path / "f")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "notes.txt").write_text(PERSON)
+    (folder / "data" / "link").symlink_to(tmp_path / target)
+
+    told = typed(folder, "forget", "--json", said=PERSON)
+
+    assert (told.code, json.loads(told.out)["unsearched"]) == (EXIT_VERIFICATION, ["link"])
+
+
+def test_P5_exports_behind_the_links_of_our_own_folders_are_removed(tmp_path: Path) -> None:
+    """Exports are large and often moved to another disk, with a link in their place: they are exports still."""
+    folder = made(tmp_path / "f")
+    export(folder)
+    for home in HOMES:
+        (folder / "data" / home).rename(tmp_path / home)
+        (folder / "data" / home).symlink_to(tmp_path / home)
+
+    report = forget(folder)
+
+    assert (report["exports"], report["strange"], report["unsearched"]) == (2 * 4, [], [])
+    assert traces(tmp_path) == []
+    assert set(HOMES) == {PARQUET_FOLDER, COMPACT_FOLDER}
 
 
 @pytest.mark.parametrize("place", ["", "_parts", "_quarantine"])
@@ -312,15 +392,21 @@ def test_the_changes_rebuild_the_sets_afterwards(tmp_path: Path) -> None:
 
 
 def test_it_is_told_that_the_object_store_follows(tmp_path: Path) -> None:
-    """With publishing configured the person is there until the next `harvester publish`."""
+    """Where something was published, and files changed, the person is there until the next `harvester publish`."""
     folder = made(tmp_path / "f")
-    with (folder / "config.toml").open("a") as config:
-        config.write(f'[publish]\nurl = "file://{tmp_path}/bucket"\n')
+    config = (folder / "config.toml").read_text()
+    (folder / "config.toml").write_text(f'{config}[publish]\nurl = "file://{tmp_path}/bucket"\n')
+    notice = "The object store has the person until harvester publish"
 
-    told = typed(folder, "forget", said=PERSON)
+    before = typed(folder, "forget", said="r1@example.org")
+    typed(folder, "publish", "--all")
+    (folder / "config.toml").write_text(config)
+    first, again = (typed(folder, "forget", said=PERSON) for _ in range(2))
 
-    assert told.code == 0, told.err
-    assert "The object store has the person until harvester publish" in told.err
+    assert (before.code, first.code, again.code) == (0, 0, 0), before.err + first.err + again.err
+    assert notice not in before.err, "nothing was published yet"
+    assert notice in first.err, "wherever it is, and whatever the configuration says now"
+    assert notice not in again.err, "nothing was changed"
 
 
 @pytest.mark.parametrize("lock", ["publish/acme", "changes/acme", "exports", "."])
@@ -342,7 +428,7 @@ def test_publishing_waits_for_forgetting(tmp_path: Path) -> None:
     with (folder / "config.toml").open("a") as config:
         config.write(f'[publish]\nurl = "file://{tmp_path}/bucket"\n')
     settings = load(folder / "config.toml")
-    command = [sys.executable, "-m", "harvester", "publish", "--all"]
+    command = [sys.executable, "-m", "harvester", "publish", "--all", "--json"]
 
     with opened(settings) as database, alone(settings, database):
         publishing = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -350,11 +436,76 @@ def test_publishing_waits_for_forgetting(tmp_path: Path) -> None:
             publishing.communicate(timeout=2)
         assert not any(path.is_file() for path in (tmp_path / "bucket").rglob("*"))
         Forgetting(settings, database).forget(PERSON.casefold(), ())
-    publishing.communicate(timeout=60)
+    out, err = publishing.communicate(timeout=60)
 
-    assert typed(folder, "publish", "--all").code in {0, 75}
-    assert any((tmp_path / "bucket").rglob("*.jsonl.gz"))
+    assert publishing.returncode == 0, err
+    assert [date["left_out"] for date in json.loads(out)["dates"]] == [None] * 5
     assert traces(tmp_path) == []
+
+
+def cut_off_erasure(folder: Path, *flags: str) -> str:
+    """Leave what an erasure leaves that the disk refuses in its first step, and return its id."""
+    obstacle = folder / "data" / PARTS / COPY
+    obstacle.mkdir()
+    assert typed(folder, "forget", *flags, said=PERSON).code == EXIT_DISK
+    obstacle.rmdir()
+    erasure_id: str = json.loads(typed(folder, "status", "--json").out)["erasures"][0]["id"]
+    return erasure_id
+
+
+def test_P_03_an_erasure_by_contact_id_is_ended_by_none_without_it(tmp_path: Path) -> None:
+    """Its rows would stay where addresses were dropped, and nobody would tell of it any more."""
+    folder = made(tmp_path / "f", privacy=Privacy(EmailPolicy.DROP))
+    cut_off_erasure(folder, "--contact-id", "3", "--contact-id", "4")
+
+    forget(folder)
+    told = typed(folder, "verify")
+    forget(folder, PERSON, "--contact-id", "4", "--contact-id", "3")
+
+    assert told.code == EXIT_VERIFICATION
+    assert "with the same address, and --contact-id as before" in told.out + told.err
+    assert typed(folder, "verify").code == 0
+    first, second = map(json.loads, (folder / "state" / "audit.jsonl").read_text().splitlines())
+    assert first["subject"] == second["subject"], "which is known by the address alone"
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_P_03_an_erasure_goes_on_with_its_own_key_alone(tmp_path: Path, *, is_lost: bool) -> None:
+    """Under another nobody could tell whose it is: it would stay open, and the old hashes would stay in the files."""
+    folder = made(tmp_path / "f", privacy=HMAC)
+    cut_off_erasure(folder)
+    key_file = folder / "state" / "privacy.key"
+    key_file.unlink()
+    if not is_lost:
+        key_file.write_text(bytes(32).hex())
+        key_file.chmod(0o600)
+
+    refused = typed(folder, "forget", said=PERSON)
+    assert (refused.code, key_file.exists()) == (EXIT_USAGE, not is_lost)
+    assert "Put that key back" in refused.err
+    key_file.write_text(KEY.hex())
+    key_file.chmod(0o600)
+    forget(folder)
+
+    assert traces(folder / "data") == []
+    assert typed(folder, "verify").code == 0
+
+
+def test_an_erasure_that_nobody_can_go_on_with_is_given_up(tmp_path: Path) -> None:
+    """Its key is lost, or its address was mistyped: it is closed by its id, and the audit trail says so."""
+    folder = made(tmp_path / "f")
+    erasure_id = cut_off_erasure(folder)
+    (folder / "state" / "privacy.key").unlink()
+
+    told = typed(folder, "forget", "--give-up", erasure_id)
+
+    assert (told.code, told.out) == (0, "")
+    assert f"erasure {erasure_id} given up" in told.err
+    (line,) = map(json.loads, (folder / "state" / "audit.jsonl").read_text().splitlines())
+    assert line.keys() == {"id", "at", "files", "rows", "is_given_up"}
+    assert (line["id"], line["is_given_up"]) == (erasure_id, True)
+    assert typed(folder, "verify").code == 0
+    assert typed(folder, "forget", "--give-up", erasure_id).code == EXIT_USAGE, "it is open no more"
 
 
 @pytest.mark.parametrize("contact_id", ["", "0", "-1", "null"])
@@ -396,14 +547,14 @@ def test_files_of_others_are_told_and_left(tmp_path: Path) -> None:
 
 
 def test_beside_a_run_nothing_is_changed(tmp_path: Path) -> None:
-    """Exit code 5; who is at work is said."""
+    """Exit code 5; the run is named, and not what it does just now: none of its own locks is asked for before."""
     folder = made(tmp_path / "f")
 
-    with at_work(folder / "state", "run-9"):
+    with at_work(folder / "state", "run-9"), exclusive(folder / "state" / "publish" / "acme"):
         told = typed(folder, "forget", said=PERSON)
 
     assert told.code == EXIT_BUSY
-    assert f"process {os.getpid()}" in told.err
+    assert f"A run (process {os.getpid()}) is at work. Nothing was changed." in told.err
     assert len(traces(folder)) > 6
 
 
@@ -464,7 +615,7 @@ def test_P5_no_command_repeats_an_address(argv: list[str], capsys: pytest.Captur
 
 @pytest.mark.parametrize(("carry", "first"), [(Carry.REFERENCE, 3), (Carry.HARDLINK, 8), (Carry.COPY, 13)])
 def test_P_03_killed_at_any_step_the_same_command_completes(tmp_path: Path, carry: Carry, first: int) -> None:
-    """Every so many steps; `make faults` takes each of them."""
+    """Every so many steps; `make faults` takes more of them."""
     assert_kills_do_no_harm(tmp_path, carry, first=first, stride=17)
 
 

@@ -210,6 +210,42 @@ async def test_a_file_that_is_not_the_one_named_is_not_published(shore: Shore) -
     assert shore.objects() == {}
 
 
+async def test_a_carried_partition_counts_for_the_first_of_two_new_dates_alone(shore: Shore) -> None:
+    """Table, events and progress tell what is uploaded, however many dates name it."""
+    shore.nights.harvested(0, rows(1, 3))
+    shore.nights.carried(1)
+    shore.nights.harvested(1, rows(1, 2), key="k2")
+    shore.told(0, 1)
+
+    lines = await shore.published(0, 1)
+
+    sizes = {path.parent.parent.name[-2:]: path.stat().st_size for path in shore.nights.output.rglob("*.jsonl.gz")}
+    wanted = [("14", 1, sizes["14"]), ("15", 1, sizes["15"])]
+    assert [(line.date[-2:], line.files, line.bytes) for line in lines] == wanted
+    told = [each for each in shore.nights.events if isinstance(each, PublishStarted | PublishFinished)]
+    assert [(each.date[-2:], each.files, each.bytes) for each in told] == [wanted[0], wanted[0], wanted[1], wanted[1]]
+
+
+async def test_a_damaged_file_keeps_no_date_from_the_store_but_those_that_name_it(shore: Shore) -> None:
+    """Tonight's date comes whole; the damage is told at the end, and after a repair the rest comes."""
+    shore.nights.harvested(0, rows(1, 3))
+    shore.nights.carried(1)
+    shore.nights.harvested(2, rows(1, 2), key="k2")
+    shore.told(0, 1, 2)
+    path = next((shore.nights.output / "recipients").rglob("k1.jsonl.gz"))
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"x")
+
+    with pytest.raises(VerificationError, match="SHA-256 differs"):
+        await shore.published(0, 1, 2)
+
+    assert [shore.is_published(night) for night in (0, 1, 2)] == [False, False, True]
+    assert flaws_in(shore.objects()) == []
+    path.write_bytes(content)
+    assert [line.date[-2:] for line in await shore.published(0, 1, 2)] == ["14", "15"]
+    assert shore.objects() == shore.files()
+
+
 async def test_asked_to_stop_it_stops_between_two_files_and_goes_on(shore: Shore) -> None:
     """What is uploaded is known: the next command brings the rest."""
     for key in ("k1", "k2", "k3"):
@@ -342,5 +378,5 @@ async def test_one_waits_while_another_publishes(shore: Shore, monkeypatch: pyte
     assert shore.objects() == shore.files()
 
     monkeypatch.setattr("harvester.operations.publishing.LOCK_WAIT_S", 0.02)
-    with exclusive(shore.desk().lock), pytest.raises(BusyError, match="Another process publishes"):
+    with exclusive(shore.desk().lock), pytest.raises(BusyError, match="publishes acme, or changes"):
         await shore.published(0)

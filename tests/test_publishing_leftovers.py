@@ -15,7 +15,8 @@ from traced import typed
 
 from harvester.errors import StoppedError, VerificationError
 from harvester.model import Action, Campaign, JobState
-from harvester.operations.publishing import PURGED, UNFINISHED, UNPUBLISHED
+from harvester.operations.publishing import FORGETTING, PURGED, UNFINISHED, UNPUBLISHED
+from harvester.snapshot import Carry
 from harvester.store.database import Database
 from harvester.store.manifest import mark_running, write_manifest
 from harvester.store.partitions import Compression
@@ -114,6 +115,23 @@ async def test_an_account_without_dates_leaves_the_store(shore: Shore) -> None:
     assert shore.book.accounts() == []
 
 
+@pytest.mark.parametrize("carry", [Carry.HARDLINK, Carry.COPY])
+async def test_a_purged_date_leaves_nothing_that_later_dates_have_as_their_own(shore: Shore, carry: Carry) -> None:
+    """Whoever carries by hard link or copy names no file of the earlier date, which only the next carrying may need."""
+    shore.nights.carry = carry
+    shore.nights.harvested(0, rows(1, 3))
+    shore.nights.carried(1)
+    shore.told(0, 1)
+    await shore.published(0, 1)
+    purged(shore, 1)
+
+    (line,) = await shore.published(1)
+
+    assert (line.state, line.removed) == (PURGED, 3)
+    own = f"dt={shore.nights.date(1)}"
+    assert shore.objects() == {path: content for path, content in shore.files().items() if own in path}
+
+
 async def test_new_dates_come_before_old_ones_go(shore: Shore) -> None:
     """However much is to be removed of purged dates, tonight's date is there first."""
     shore.nights.harvested(0, rows(1, 3))
@@ -147,6 +165,7 @@ async def test_a_date_to_which_files_are_added_is_never_taken_back(shore: Shore)
         await shore.published(0, endpoint=proxy.url)
 
     assert not any(asked.method == "DELETE" for asked in proxy.asked)
+    assert proxy.told.count("PUT _manifest.json") == 1
     assert shore.objects() == shore.files()
 
 
@@ -250,6 +269,20 @@ async def test_a_manifest_that_comes_meanwhile_ends_it(shore: Shore) -> None:
     assert shore.objects() == {}
 
 
+async def test_a_date_that_waits_for_an_erasure_says_so(shore: Shore) -> None:
+    """What has to be given again is `forget`, not a run."""
+    shore.nights.harvested(0, rows(1, 3))
+    shore.told(0)
+    with shore.nights.database.writing(shore.nights.database.durable) as connection:
+        connection.execute("INSERT INTO erasures (id, subject, began_at) VALUES (0, 0, 0)")
+        connection.execute("UPDATE harvests SET is_mistold = 1")
+
+    (line,) = await shore.published(0)
+
+    assert line.left_out == FORGETTING
+    assert shore.objects() == {}
+
+
 async def test_nothing_is_published_while_an_erasure_is_half_done(shore: Shore) -> None:
     """Files and ledger may disagree: the store gets nothing of that."""
     shore.nights.harvested(0, rows(1, 3))
@@ -264,7 +297,7 @@ async def test_nothing_is_published_while_an_erasure_is_half_done(shore: Shore) 
 
 
 def test_P_03_killed_at_some_steps_the_same_command_completes(tmp_path: Path) -> None:
-    """No reader is misled meanwhile; `make faults` kills at every step."""
+    """No reader is misled meanwhile; `make faults` kills before every step."""
     assert_kills_do_no_harm(tmp_path, stride=9)
 
 

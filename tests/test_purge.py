@@ -15,6 +15,7 @@ from purged import assert_kills_do_no_harm, dates_left, ledger_dates, made, olde
 from traced import cut_off, typed
 
 from harvester.cli.main import main
+from harvester.cli.purge import ELSEWHERE
 from harvester.snapshot import Carry
 from harvester.store.database import Database
 from harvester.store.lock import at_work
@@ -64,6 +65,20 @@ def test_dates_that_nobody_has_go_with_all_that_is_known_of_them(folder: Path) -
     (action,) = (folder / "data" / "recipients" / "account=acme" / f"dt={FIRST}").iterdir()
     assert sorted(path.name for path in action.iterdir()) == ["k2.jsonl.gz", "k3.jsonl.gz"]
     assert typed(folder, "verify").code == 0
+
+
+def test_it_is_told_that_the_object_store_has_old_dates_still(tmp_path: Path, folder: Path) -> None:
+    """Where something was published: what is purged goes there with the next `harvester publish`."""
+    with (folder / "config.toml").open("a") as config:
+        config.write(f'[publish]\nurl = "file://{tmp_path}/bucket"\n')
+
+    before = typed(folder, "purge", "--older-than", older_than(1))
+    published = typed(folder, "publish", "--all")
+    dry = typed(folder, "purge", "--older-than", older_than(3), "--dry-run")
+    after = typed(folder, "purge", "--older-than", older_than(3))
+
+    assert published.code == 0, published.err
+    assert [ELSEWHERE in told.err for told in (before, dry, after)] == [False, False, True]
 
 
 def test_what_nobody_has_any_more_goes_later(folder: Path) -> None:
@@ -218,7 +233,7 @@ def test_only_a_number_of_days_is_taken(tmp_path: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize(("carry", "first"), [(Carry.REFERENCE, 2), (Carry.HARDLINK, 5), (Carry.COPY, 9)])
 def test_P_03_killed_at_any_step_the_same_command_completes(tmp_path: Path, carry: Carry, first: int) -> None:
-    """Every so many steps; `make faults` takes each of them."""
+    """Every so many steps; `make faults` takes more of them."""
     assert_kills_do_no_harm(tmp_path, carry, first=first, stride=11)
 
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,8 @@ from harvester.store.snapshots import Snapshots, dates_at_stake
 
 DAY = dt.timedelta(days=1)
 LINES = b'{"n":1}\n'
+OTHER_LINES = b'{"n":2}\n'
+"""Of the same size: whoever looks at sizes alone takes one for the other."""
 
 
 class Store:
@@ -58,6 +60,20 @@ class Store:
         (published,) = self.parts.publish([Contents(job, 1, unreadable)])
         self.ledger.commit([], [], [(job, published)], wall_s=0.0)
         return published
+
+    def reread(self, harvest: Harvest, *, is_killed: bool = False) -> None:
+        """Harvest the one set of a date again, with other rows; killed, once its file lies there but is not noted."""
+        self.ledger.requeue(harvest, [JobState.DONE])
+        (claimed,) = self.ledger.claim(harvest, 1, now_s=0.0)
+        job, page = claimed.job, replace(stored_page(1), rows=1)
+        self.parts.cut(job, 0, b"")
+        self.parts.append(job, OTHER_LINES)
+        self.ledger.commit([(job, page)], [(job, "short page")], [], wall_s=0.0)
+        (published,) = self.parts.publish([Contents(job, 1)])
+        if is_killed:
+            self.ledger.release(harvest)
+        else:
+            self.ledger.commit([], [], [(job, published)], wall_s=0.0)
 
     def harvest_one(self, date: dt.date, counter: int | None = None) -> tuple[Harvest, Job, Published]:
         harvest, job = self.planned(date)
@@ -214,6 +230,65 @@ def test_copy_takes_the_place_of_a_link_that_cannot_be_made(store: Store, monkey
 
     (report,) = store.ledger.jobs(harvest)
     assert (store.output / str(report.path)).stat().st_nlink == 1
+
+
+class Overtaken(Carrier):
+    """Lets something happen once files are linked or copied, before the ledger takes the word for them."""
+
+    meanwhile: Callable[[], None]
+
+    def sync(self) -> None:
+        super().sync()
+        self.meanwhile()
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["noted", "killed"])
+@pytest.mark.parametrize("mode", list(Carry))
+def test_set_that_is_read_anew_meanwhile_is_not_carried(store: Store, mode: Carry, *, is_killed: bool) -> None:
+    """No job is carried with the hash of a file that another run has replaced, and no link or copy stays behind."""
+    old_harvest, _, _ = store.harvest_one(DATE - DAY)
+    harvest, job = store.planned(DATE)
+    snapshot = store.snapshots().of(job)
+    assert snapshot is not None
+    carrier = Overtaken(store.output, store.parts, mode)
+    carrier.meanwhile = lambda: store.reread(old_harvest, is_killed=is_killed)
+
+    assert Snapshots(store.database, store.ledger.run_id, carrier).carry([(job, snapshot, DATE)]) == 0
+
+    (report,) = store.ledger.jobs(harvest)
+    assert (report.state, report.path, report.sha256) == (JobState.RUNNING, None, None)
+    assert not (store.output / store.parts.relative_path(job)).exists()
+
+
+@pytest.mark.parametrize("mode", list(Carry))
+def test_P_03_set_whose_new_file_is_not_noted_is_not_carried(store: Store, mode: Carry) -> None:
+    """A refresh that was killed between file and ledger leaves another file than the snapshot tells of."""
+    old_harvest, _, _ = store.harvest_one(DATE - DAY)
+    store.reread(old_harvest, is_killed=True)
+    harvest, job = store.planned(DATE)
+    snapshot = store.snapshots().of(job)
+    assert snapshot is not None
+
+    assert store.snapshots(mode).carry([(job, snapshot, DATE)]) == 0
+
+    (report,) = store.ledger.jobs(harvest)
+    assert (report.state, report.path, report.sha256) == (JobState.RUNNING, None, None)
+    assert not (store.output / store.parts.relative_path(job)).exists()
+
+
+@pytest.mark.parametrize("mode", list(Carry))
+def test_set_that_is_about_to_be_read_anew_is_carried(store: Store, mode: Carry) -> None:
+    """Until its new rows are whole the old file stands; a reference follows when it is replaced."""
+    old_harvest, _, published = store.harvest_one(DATE - DAY)
+    store.ledger.requeue(old_harvest, [JobState.DONE])
+    harvest, job = store.planned(DATE)
+    snapshot = store.snapshots().of(job)
+    assert snapshot is not None
+
+    assert store.snapshots(mode).carry([(job, snapshot, DATE)]) == 1
+
+    (report,) = store.ledger.jobs(harvest)
+    assert (report.state, report.sha256) == (JobState.CARRIED, published.sha256)
 
 
 def test_D_09_partition_that_is_gone_is_not_carried(store: Store) -> None:

@@ -12,6 +12,7 @@ from factories import DATE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harvester.errors import DiskError
 from harvester.model import Action, Row
 from harvester.store.partitions import Compression
 from harvester.warehouse.columns import columns_of
@@ -116,3 +117,13 @@ def test_raw_that_is_not_kept_is_null(files: ParquetFiles, tmp_path: Path) -> No
         files.write([path], tmp_path / "bare.parquet")
 
     files.verify(tmp_path / "bare.parquet", [(json.loads(bare), bare)])
+
+
+def test_a_full_disk_is_told_of_the_target(files: ParquetFiles, tmp_path: Path) -> None:
+    """With the file that cannot be written, and what to do about it: nobody typed a statement."""
+    path, _ = partition(tmp_path, [{"contactid": "1"}], next(NUMBERS))
+
+    with chdir(tmp_path), pytest.raises(DiskError, match=r"^/dev/full: ") as refused:
+        files.write([path], Path("/dev/full"))
+
+    assert refused.value.remedy.startswith("Free space")

@@ -132,6 +132,26 @@ def test_addresses_of_others_stay(other: str) -> None:
     assert not ADA.is_in(line(row))
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        *(f"o{sign}ada+news@example.org" for sign in ("&#39;", "&#x27;", "&apos;", "&rsquo;", "&amp;#39;")),
+        *(f"o{sign}ada+news@example.org" for sign in ("\\'", "\\u0027", "%2527")),
+        *(f"o{sign}ada+news@example.org" for sign in ("&#43;", "&plus;", "&#46;", "&#95;", "\\u002b", "%252B")),
+        *(f"{letter}ada+news@example.org" for letter in ("&eacute;", "%C3%A9", "&amp;eacute;")),
+        *(f"ada+news@example.org{sign}corp.org" for sign in ("&#45;", "\\u002d", "%252d", "&amp;#45;", "%5Cu002d")),
+        *(f"ada+news@example.org{sign}uk" for sign in ("&#46;", "\\u002e", "%252e", "&period;")),
+    ],
+)
+def test_P2_addresses_of_others_stay_however_their_signs_are_escaped(other: str) -> None:
+    """What stands beside a find counts as it reads once all of its escapes are taken away."""
+    row = {"contactid": "1", "contactemailaddress": other, "note": f"see {other}"}
+
+    assert left_of(row) == row
+    assert not ADA.is_in(other.encode())
+    assert not ADA.is_in(line(row))
+
+
 @pytest.mark.parametrize("sign", "!#$%&'*/=?^`{|}~\u2019")
 def test_no_address_of_another_is_touched_whatever_sign_makes_it_one(sign: str) -> None:
     """In a field that is there for an address nothing else stands around one."""

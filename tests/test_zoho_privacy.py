@@ -117,6 +117,15 @@ def test_P5_hashed_addresses_are_equal_wherever_they_stand() -> None:
         "told 'ada+news@example.org'",
         "*[ada+news@example.org]*",
         "\u201cada+news\uff20example.org\u201d",
+        "ada+news&amp;#64;example.org",
+        "ada+news&amp;commat;example.org",
+        "ada%2Bnews%26%2364%3Bexample.org",
+        "ada+news&#37;40example.org",
+        "ada+news%25&#52;0example.org",
+        "ada+news\\u002540example.org",
+        "ada+news%5Cu0040example.org",
+        "ada+news&#00000064;example.org",
+        "ada+news&#x0000000040;example.org",
     ],
 )
 def test_P5_a_text_has_the_hash_of_the_address_however_it_is_written(text: str) -> None:
@@ -125,6 +134,13 @@ def test_P5_a_text_has_the_hash_of_the_address_however_it_is_written(text: str) 
 
     assert pseudonym(KEY, "ada+news@example.org") in found
     assert "example.org" not in found.casefold()
+
+
+@pytest.mark.parametrize("address", ["ada@[10.0.0.1]", "Ada@[IPv6:2001:db8::1]"])
+def test_P5_an_address_at_a_literal_host_is_hashed(address: str) -> None:
+    """RFC 5321, section 4.1.3: brackets belong to it there, and stand around one everywhere else."""
+    assert HMAC.row({"note": f"mail {address}, now"})["note"] == f"mail {pseudonym(KEY, address)}, now"
+    assert DROP.row({"note": "@[10 of us]"})["note"] == "@[10 of us]"
 
 
 def test_P5_dropped_addresses_leave_nothing_behind() -> None:

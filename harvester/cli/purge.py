@@ -15,10 +15,13 @@ from harvester.operations.opening import opened
 from harvester.report.figures import counted, size
 from harvester.report.quiet import quiet
 from harvester.store.erasure import Erasures
+from harvester.store.publications import has_publications
 from harvester.store.purging import OldDate, Purge
 from harvester.store.scratch import sweep_scratch
 
 DAYS = re.compile(r"([1-9][0-9]{0,4})d")
+
+ELSEWHERE = "What an object store has of them stays until harvester publish has ended."
 
 
 class _Days(click.ParamType[int]):
@@ -46,6 +49,7 @@ def command(config_path: Path, days: int, *, is_dry: bool) -> None:
     settings = load(config_path)
     before = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=days)
     with opened(settings) as database, alone(settings, database):
+        is_elsewhere = has_publications(database)
         purge = Purge(database, settings.output, before)
         dates = purge.dates()
         if not is_dry:
@@ -53,6 +57,8 @@ def command(config_path: Path, days: int, *, is_dry: bool) -> None:
             sweep_scratch(settings.state)
             purge.carry_out(dates)
     quiet(sys.stdout).writelines(f"{_line(each)}\n" for each in dates)
+    if dates and is_elsewhere and not is_dry:
+        quiet(sys.stderr).write(f"{ELSEWHERE}\n")
     quiet(sys.stderr).write(f"{_sentence(dates, before, is_dry=is_dry)}\n")
 
 

@@ -13,7 +13,7 @@ from harvester.snapshot import Candidate
 
 ASKED = "asked for again"
 DOUBTED = "rows were missing"
-FILE_GONE = "the partition that held it is gone"
+FILE_GONE = "the partition that held it is gone, or being replaced"
 
 
 class Gate:

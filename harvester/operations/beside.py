@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from harvester.errors import BusyError
 from harvester.model import Harvest
@@ -48,15 +49,18 @@ def alone(settings: Settings, database: Database) -> Iterator[None]:
     """
     accounts = sorted({harvest.account for harvest in Ledger(database, "").harvests(is_purged_too=True)})
     state = settings.state
+    writers = [folder for account in accounts for folder in (lock_folder(state, account), publish_lock(state, account))]
     with ExitStack() as stack:
         try:
-            for folder in (state, state / EXPORTS):
+            stack.enter_context(exclusive(state))
+            _refuse_beside_any_run(state)  # none begins from here on; the locks below are those of its own steps
+            for folder in (state / EXPORTS, *writers):
                 stack.enter_context(exclusive(folder))
-            for account in accounts:
-                stack.enter_context(exclusive(lock_folder(state, account)))
-                stack.enter_context(exclusive(publish_lock(state, account)))
         except BusyError as busy:
             raise BusyError(f"{busy.message} Nothing was changed.", WAIT) from None
-        if live := runs_at_work(state):
-            raise BusyError(f"A run ({', '.join(live.values())}) is at work; nothing was changed.", WAIT)
         yield
+
+
+def _refuse_beside_any_run(state: Path) -> None:
+    if live := runs_at_work(state):
+        raise BusyError(f"A run ({', '.join(live.values())}) is at work.", WAIT)

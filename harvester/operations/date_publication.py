@@ -111,7 +111,7 @@ class Survey:
     """What a date needs.
 
     Attributes:
-        files: to be uploaded, beside manifest and `_SUCCESS`.
+        files: to be uploaded, beside manifest, `_SUCCESS` and what comes with earlier dates.
         bytes: of these.
         is_changing: whether objects that may be there are to be replaced or removed: other dates may name them.
     """
@@ -136,12 +136,14 @@ class DatePublication:
         self._manifest = manifest
         self._named = set[int]()  # hashes: the paths of 900,000 jobs themselves would weigh 150 MB
 
-    async def survey(self) -> Survey:
-        """Return what is to be done."""
+    async def survey(self, counted: set[int]) -> Survey:
+        """Return what is to be done; `counted` holds hashes of the paths that come with earlier dates, and grows."""
         files, size_bytes, is_replacing = 0, 0, False
         async for due in self._due():
-            files += len(due)
-            size_bytes += sum(deliverable.bytes for deliverable, _ in due)
+            fresh = [deliverable for deliverable, _ in due if hash(deliverable.path) not in counted]
+            counted.update(hash(deliverable.path) for deliverable in fresh)
+            files += len(fresh)
+            size_bytes += sum(deliverable.bytes for deliverable in fresh)
             is_replacing |= any(is_known for _, is_known in due)
         is_removing = await self._desk.work.offload_disk(self._has_unnamed)
         self._named.clear()
@@ -152,14 +154,17 @@ class DatePublication:
         desk, harvest = self._desk, self._files.harvest
         account, day = harvest.account, harvest.date.isoformat()
         desk.work.emit(PublishStarted(account, day, survey.files, survey.bytes))
+        files, size_bytes = 0, 0
         async for due in self._due():
             await desk.doubt([deliverable.path for deliverable, _ in due])
             await desk.each(due, self._upload_named)
+            files += len(due)
+            size_bytes += sum(deliverable.bytes for deliverable, _ in due)
         kept = await desk.work.offload_disk(self._kept)
         removed = await remove_unnamed(desk, self._files, kept)
         await self._upload_words()
-        desk.work.emit(PublishFinished(account, day, survey.files, survey.bytes, removed))
-        return DateLine(account, day, self._manifest.state, survey.files, survey.bytes, removed)
+        desk.work.emit(PublishFinished(account, day, files, size_bytes, removed))
+        return DateLine(account, day, self._manifest.state, files, size_bytes, removed)
 
     async def _upload_named(self, each: tuple[Deliverable, bool]) -> None:
         deliverable, is_known = each
@@ -174,14 +179,16 @@ class DatePublication:
         desk, success = self._desk, self._files.success
         desk.heed()
         is_complete = self._manifest.state == "complete"
-        success_word = await desk.work.offload_disk(partial(desk.book.word, success.path))
-        if success_word is not None and not is_complete:
+        words = await desk.work.offload_disk(partial(desk.book.words, [success.path, self._files.manifest_path]))
+        there = {path for path, word in words.items() if word.sha256 is not None}
+        if success.path in words and not is_complete:
             await desk.doubt([success.path])
             await desk.courier.remove(success.path)
             await desk.work.offload_disk(partial(desk.book.drop, [success.path]))
         await desk.doubt([self._files.manifest_path])
-        await self._upload(self._manifest.deliverable, is_known=False, modified_ns=self._manifest.modified_ns)
-        if is_complete and (success_word is None or success_word.sha256 is None):
+        is_known = self._files.manifest_path in there
+        await self._upload(self._manifest.deliverable, is_known=is_known, modified_ns=self._manifest.modified_ns)
+        if is_complete and success.path not in there:
             await desk.doubt([success.path])
             await self._upload(success, is_known=False)
 

@@ -42,7 +42,7 @@ class Work:
     stop: Stop
 
 
-EXTRA = "pip install 'harvester[cloud]' brings it."
+EXTRA = "make extras, or: pip install 'harvester[cloud]'"
 
 
 def publish_lock(state: Path, account: str) -> Path:

@@ -15,6 +15,7 @@ from harvester.operations.choosing import Choice, chosen_harvests
 from harvester.operations.holding import CHANGED, holdings_of, manifest_of, manifests_of
 from harvester.operations.opening import opened
 from harvester.report.figures import counted, duration, size
+from harvester.report.printable import printable
 from harvester.report.progress import reading_progress
 from harvester.report.quiet import quiet
 from harvester.report.results import result_stream
@@ -255,12 +256,23 @@ def _stocks(output: Path, ledger: Ledger, choice: Choice) -> list[Stock]:
 
 
 def _check_place(settings: Settings, home: Path) -> None:
-    """Refuse a home in which exports and what the ledger knows would be taken for each other."""
+    """Refuse a home in which exports and what the ledger knows would be taken for each other, or that has no text."""
+    if not _is_utf_8(home):
+        raise ConfigError(f"{printable(str(home))} is no place for exports: its name is not UTF-8.", "Name another.")
     output, place = real_path(settings.output), real_path(home)
     own = [real_path(settings.state), *(output / folder for folder in OWN_FOLDERS)]
     is_own = place in {output, *output.parents} or any(place == folder or folder in place.parents for folder in own)
     if is_own or any(manifests_of(place)):
         raise ConfigError(f"{home} is no place for exports: harvester keeps its own files there.", "Name another.")
+
+
+def _is_utf_8(path: Path) -> bool:
+    """Tell whether a path can be said in JSON and SQL: bytes that are no UTF-8 come as lone surrogates."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def tell(exported: Exported, home: Path, seconds: float, *, is_json: bool) -> None:

@@ -29,7 +29,7 @@ def need_duckdb() -> None:
         ConfigError: it is not.
     """
     if find_spec("duckdb") is None:
-        raise ConfigError("This command needs DuckDB, which is not installed.", "make extras, or: pip install 'harvester[sql]'")
+        raise ConfigError("This needs DuckDB, which is not installed.", "make extras, or: pip install 'harvester[sql]'")
 
 
 def check_sizes(output: Path, sizes: Mapping[str, int]) -> None:

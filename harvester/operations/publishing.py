@@ -2,33 +2,40 @@
 
 A reader of the store finds a date whole, or without a manifest: before any object is replaced or removed, `_SUCCESS`
 and manifest of every date that has changed are taken back there, since what they say may be of it. Where nothing but
-new files comes, a date stays as it is until its new manifest takes the place of the old one. Whoever is killed in
-between goes on from what ledger and store tell.
+new files comes, a date stays as it is until its new manifest takes the place of the old one. A date of which a file is
+damaged keeps no other date from the store. Whoever is killed in between goes on from what ledger and store tell.
 """
 
 import datetime as dt
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from harvester.cloud.refusals import GO_ON
-from harvester.errors import BusyError, StoppedError
+from harvester.errors import BusyError, StoppedError, VerificationError
 from harvester.events import PublishFinished, PublishLeftOut
 from harvester.model import Discovery, Harvest
-from harvester.operations.date_publication import DatePublication, PublishDesk, remove_unnamed, take_back, unnamed
+from harvester.operations.date_publication import (
+    DatePublication,
+    PublishDesk,
+    Survey,
+    remove_unnamed,
+    take_back,
+    unnamed,
+)
 from harvester.operations.destination import Work, open_courier, publish_lock
 from harvester.report.publishing import DateLine
 from harvester.settings import Settings
 from harvester.store.date_files import DateFiles, ManifestFile, is_published
-from harvester.store.erasure import refuse_unsettled
+from harvester.store.erasure import open_erasures, refuse_unsettled
 from harvester.store.ledger import Ledger
 from harvester.store.lock import exclusive
 from harvester.store.manifest import mistold
 from harvester.store.publications import Publications
 
 LOCK_WAIT_S = 600.0
-"""How long one run waits for another that publishes the same account: the rest of a night's files."""
+"""How long one run waits for another that publishes the same account, or changes its files: the rest of a night's."""
 
 LOCK_LOOK_S = 0.5
 
@@ -36,6 +43,8 @@ PURGED, UNPUBLISHED = "purged", "unpublished"
 """Dates that the ledger knows no more; dates of which others carry files, or did."""
 
 UNFINISHED = "its run has not come to its end"
+FORGETTING = "harvester forget was cut off: give it again"
+"""Why a date is left out: its manifest is yet to be written, by a run or by an erasure."""
 
 
 async def desk_of(settings: Settings, account: str, work: Work) -> PublishDesk:
@@ -121,7 +130,8 @@ async def _held(desk: PublishDesk) -> AsyncIterator[None]:
             except BusyError:
                 tries -= 1
                 if not tries:
-                    raise BusyError("Another process publishes this account.", GO_ON) from None
+                    what = f"Another process publishes {desk.account}, or changes its files (harvester forget, purge)."
+                    raise BusyError(what, GO_ON) from None
             await desk.work.stop.pause(LOCK_LOOK_S)
         yield
 
@@ -154,14 +164,28 @@ def _harvests(desk: PublishDesk) -> list[Harvest]:
 async def _publish_due(desk: PublishDesk, due: Sequence[DueDate]) -> list[DateLine]:
     """Publish the dates that are over; the others are only taken back, where objects change that they may name."""
     ready = [DatePublication(desk, date.files, date.manifest) for date in due if date.manifest is not None]
-    surveys = [await publication.survey() for publication in ready]
+    counted = set[int]()
+    surveys = [await publication.survey(counted) for publication in ready]
     if any(survey.is_changing for survey in surveys):
         await _take_back_changed(desk)
     for files in await desk.work.offload_disk(partial(_strange, desk, due)):
         await take_back(desk, files)
-    lines = [_leave_out(desk, date.harvest) for date in due if date.manifest is None]
-    lines += [await publication.publish(survey) for publication, survey in zip(ready, surveys, strict=True)]
-    return sorted(lines, key=lambda line: line.date)
+    left_out = await _leave_out(desk, [date.harvest for date in due if date.manifest is None])
+    published = await _publish_each(zip(ready, surveys, strict=True))
+    return sorted([*left_out, *published], key=lambda line: line.date)
+
+
+async def _publish_each(surveyed: Iterable[tuple[DatePublication, Survey]]) -> list[DateLine]:
+    """Publish each date; what is damaged is told at the end: a later date that names it fails by itself."""
+    lines, troubles = [], []
+    for publication, survey in surveyed:
+        try:
+            lines.append(await publication.publish(survey))
+        except* VerificationError as group:
+            troubles.append(group)
+    if troubles:
+        raise ExceptionGroup("files are not what their manifests name", troubles)
+    return lines
 
 
 def _strange(desk: PublishDesk, due: Sequence[DueDate]) -> list[DateFiles]:
@@ -185,10 +209,13 @@ def _files_of(desk: PublishDesk, date: str) -> DateFiles:
     return DateFiles(desk.output, Harvest(0, desk.account, dt.date.fromisoformat(date), Discovery.NONE))
 
 
-def _leave_out(desk: PublishDesk, harvest: Harvest) -> DateLine:
-    account, day = harvest.account, harvest.date.isoformat()
-    desk.work.emit(PublishLeftOut(account, day, UNFINISHED))
-    return DateLine(account, day, state="running", left_out=UNFINISHED)
+async def _leave_out(desk: PublishDesk, harvests: Sequence[Harvest]) -> list[DateLine]:
+    is_forgetting = await desk.work.offload_disk(partial(open_erasures, desk.work.database))
+    why = FORGETTING if is_forgetting else UNFINISHED
+    lines = [DateLine(each.account, each.date.isoformat(), state="running", left_out=why) for each in harvests]
+    for line in lines:
+        desk.work.emit(PublishLeftOut(line.account, line.date, why))
+    return lines
 
 
 async def _remove_leftovers(desk: PublishDesk) -> list[DateLine]:

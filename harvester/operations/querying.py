@@ -1,12 +1,15 @@
 """A statement put to the harvested files, and its rows written out; behind `harvester query`, and needs DuckDB."""
 
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, chdir, closing, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
+from harvester.errors import VerificationError
+from harvester.flaws import REMEDIES, FlawKind
 from harvester.operations.holding import SHAPES, check_sizes, holdings_of, manifests_of
 from harvester.operations.opening import opened
 from harvester.operations.workshop import LEDGER_FILE
@@ -22,12 +25,16 @@ from harvester.report.results import (
     write_table,
 )
 from harvester.settings import Settings
+from harvester.store.database import Database
+from harvester.store.erasure import open_erasures
 from harvester.store.ledger import new_run_id
 from harvester.store.run_list import all_runs
 from harvester.store.scratch import scratch_folder
 from harvester.warehouse.holdings import Holdings, paths_of
 from harvester.warehouse.query import Answer, Warehouse
 from harvester.warehouse.views import Shelves, shelves_of
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +58,8 @@ def ask(settings: Settings, statement: str, output: Output) -> None:
         VerificationError: a manifest, or a file that it names, cannot be read, or is not what it was.
         DiskError: there is no room, or standard output cannot be written.
     """
-    holdings = holdings_of(manifests_of(settings.output))
-    check_sizes(settings.output, holdings.sizes)
-    runs = _runs(settings)
+    holdings = _holdings(settings)
+    runs = _told_by_ledger(settings, all_runs)
     with (
         scratch_folder(settings.state.absolute(), new_run_id()) as scratch,
         _folder(settings.output),
@@ -74,11 +80,24 @@ def _shelves(holdings: Holdings) -> Shelves:
     return shelves_of(paths, SHAPES)
 
 
-def _runs(settings: Settings) -> list[dict[str, str | None]]:
+def _holdings(settings: Settings) -> Holdings:
+    """Return what there is to be asked, held against the sizes that the manifests name."""
+    try:
+        holdings = holdings_of(manifests_of(settings.output))
+        check_sizes(settings.output, holdings.sizes)
+    except VerificationError as error:
+        if not _told_by_ledger(settings, open_erasures):
+            raise
+        what = f"{error.message} harvester forget is at work, or was cut off."
+        raise VerificationError(what, REMEDIES[FlawKind.ERASURE]) from None
+    return holdings
+
+
+def _told_by_ledger(settings: Settings, ask_it: Callable[[Database], list[T]]) -> list[T]:
     if not (settings.state / LEDGER_FILE).exists():  # the files may have come here without their ledger
         return []
     with opened(settings) as database:
-        return all_runs(database)
+        return ask_it(database)
 
 
 def _folder(output: Path) -> AbstractContextManager[None]:

@@ -20,10 +20,10 @@ class ErasureReport:
         manifests: that were written anew.
         exports: that were removed, to be made again.
         jobs_again: unfinished jobs that begin again from their first row, as their part held the person.
-        is_published: whether dates go to an object store, which has the person until they are published again.
+        is_published: whether files changed and an object store has some, which may hold the person until the next time.
         unreadable: files of ours that are damaged, so that nobody can tell.
         strange: files of others that name the person.
-        unsearched: files of others that cannot be read, or are compressed in a way that is not searched.
+        unsearched: files of others that cannot be read, or are no texts that are searched.
     """
 
     files: int

@@ -55,6 +55,8 @@ def result_stream(stream: TextIO) -> Iterator[TextIO]:
     Raises:
         DiskError: the stream cannot be written.
     """
+    if getattr(stream, "name", None) == os.devnull:  # stands for one that was closed when the program was started
+        raise DiskError("Standard output cannot be written: it is closed.", "Leave it open, or send it to a file.")
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(encoding="utf-8")
     try:

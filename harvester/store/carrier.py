@@ -46,6 +46,10 @@ class Carrier:
         self._folders |= {target.parent, draft.parent}
         return Published(str(path), partition.rows, partition.bytes, partition.sha256)
 
+    def take_back(self, job: Job) -> None:
+        """Remove what was placed for a job that is not carried after all; it is to be read."""
+        self._parts.clear_partition(job)
+
     def sync(self) -> None:
         """Make the files durable that were placed since."""
         while self._folders:

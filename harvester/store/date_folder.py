@@ -1,7 +1,7 @@
 """The folder of one account and date as a whole: manifest, `_SUCCESS`, and files that nobody accounts for."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
@@ -103,16 +103,20 @@ def strange_dates(output: Path, harvests: list[Harvest], is_chosen: Callable[[st
             yield Flaw(FlawKind.STRANGER, path, "the ledger knows no harvest of this account and date")
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """Yield all that is no folder below a folder, in the order of the names; links are not followed."""
+def files_below(folder: Path, followed: Collection[Path] = ()) -> Iterator[Path]:
+    """Yield all that is no folder below a folder, in the order of the names.
+
+    Args:
+        folder: where to look.
+        followed: links to folders that are followed; of all others the link itself is yielded.
+    """
     for parent, folders, names in os.walk(folder):
         folders.sort()
-        here = Path(parent)
-        yield from (
-            here / name
-            for name in sorted((*names, *folders))
-            if not (here / name).is_dir() or (here / name).is_symlink()
-        )
+        for path in (Path(parent, name) for name in sorted((*names, *folders))):
+            if path in followed:
+                yield from files_below(path)
+            elif path.is_symlink() or not path.is_dir():
+                yield path
 
 
 def _agree(job: Mapping[str, Any], entry: Entry) -> bool:

@@ -27,12 +27,23 @@ COPY = "erasure.copy"
 """What is left of a file, and a copy of it on the way to its place; both lie beside the parts."""
 
 
+_AFTER_KEY_ID = ":"
+"""Stands in the ledger between the id of a key and what was hashed with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class OpenErasure:
-    """An erasure that is not at its end: its id, as the audit trail will have it, and when it began, ISO 8601."""
+    """An erasure that is not at its end.
+
+    Attributes:
+        id: as the audit trail will have it.
+        began_at: when, ISO 8601.
+        key_id: by which the key of its subject is known.
+    """
 
     id: str
     began_at: str
+    key_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +84,15 @@ class Erasures:
         self._output = output
         self.draft = output / PARTS / DRAFT  #: where `rewrite` is to put what is left of the next file
 
-    def begin(self, subject: str, now: str) -> str:
-        """Return the id of the erasure of a subject, known again if it was cut off; `now` is ISO 8601."""
+    def begin(self, key_id: str, subject: str, now: str) -> str:
+        """Return the id of the erasure of a subject, known again if it was cut off.
+
+        Args:
+            key_id: by which the key of the subject is known.
+            subject: a keyed hash of whom it is for.
+            now: ISO 8601.
+        """
+        subject = f"{key_id}{_AFTER_KEY_ID}{subject}"
         with self._database.writing(self._database.durable) as connection:
             connection.execute(
                 "INSERT INTO erasures (id, subject, began_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
@@ -167,8 +185,10 @@ def refuse_unsettled(database: Database) -> None:
 
 def open_erasures(database: Database) -> list[OpenErasure]:
     """Return the erasures that are at work, or were cut off, the oldest first; nobody can tell whom they are for."""
-    rows = database.durable.execute("SELECT id, began_at FROM erasures ORDER BY began_at, id")
-    return [OpenErasure(row["id"], row["began_at"]) for row in rows.fetchall()]
+    rows = database.durable.execute("SELECT id, began_at, subject FROM erasures ORDER BY began_at, id")
+    return [
+        OpenErasure(row["id"], row["began_at"], row["subject"].partition(_AFTER_KEY_ID)[0]) for row in rows.fetchall()
+    ]
 
 
 def erasure_flaws(database: Database) -> Iterator[Flaw]:

@@ -31,10 +31,17 @@ CARRIED = """
         SELECT 1 FROM jobs AS later JOIN harvests AS other ON other.id = later.harvest_id AND other.purge IS NULL
         JOIN publications AS manifest ON manifest.target = :target AND manifest.path =
         'recipients/account=' || other.account || '/dt=' || other.date || '/_manifest.json'
-        WHERE later.origin_id = reading.id
+        WHERE later.origin_id = reading.id AND later.path = reading.path
     )
 """
-"""Objects of a date that hold what the ledger has of a set, and that some other published date carries."""
+"""Objects of a date that hold what the ledger has of a set, and that some other published date carries.
+
+A date that carries by hard link or copy names a file of its own."""
+
+
+def has_publications(database: Database) -> bool:
+    """Tell whether anything may be in any object store."""
+    return database.durable.execute("SELECT 1 FROM publications LIMIT 1").fetchone() is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,15 +90,16 @@ class Snapshots:
     def carry(self, jobs: Sequence[tuple[Job, Snapshot, dt.date]]) -> int:
         """Let jobs stand as their snapshots do; files first, then the ledger's word for them, all in one transaction.
 
-        First of all the jobs are taken in hand: another run may claim them until then, and read their sets.
+        First of all the jobs are taken in hand: another run may claim them until then, and read their sets. And last a
+        snapshot must still stand: another run may have read its set anew while files were linked or copied.
 
         Args:
             jobs: of this run, pending or running; each with its snapshot, and the date on which the set was last known
                 to stand so.
 
         Returns:
-            How many that were: a job whose partition is not in its place stays as it was, and so does one that another
-            run has by now.
+            How many that were: a job whose partition is not in its place, or not what the snapshot says, stays as it
+            was, and so does one that another run has by now.
         """
         with self._database.writing(self._database.brief) as connection:
             ours = _in_hand(connection, self._run_id, [job.id for job, _, _ in jobs])
@@ -109,13 +110,12 @@ class Snapshots:
         ]
         self._carrier.sync()
         with self._database.writing(self._database.brief) as connection:
-            for job, snapshot, checked_on in placed:
-                _carry(connection, job, snapshot, checked_on)
+            carried = sum(self._settle(connection, *each) for each in placed)
             waited = [job_id for job_id, state in ours.items() if state is JobState.PENDING]
             connection.executemany(
                 "UPDATE jobs SET state = 'pending' WHERE id = ? AND state = 'running'", ((each,) for each in waited)
             )
-        return len(placed)
+        return carried
 
     def _place(self, job: Job, snapshot: Snapshot) -> Snapshot | None:
         """Return the snapshot with the place of its partition under the job's date; None if there is no such file.
@@ -137,6 +137,14 @@ class Snapshots:
             (snapshot.origin_id, snapshot.origin_id, COPIES_MAX),
         )
         yield from (Published(*row) for row in rows)
+
+    def _settle(self, connection: sqlite3.Connection, job: Job, snapshot: Snapshot, checked_on: dt.date) -> bool:
+        """Carry a placed job and return True; if its snapshot stands no more, leave the job and nothing of its file."""
+        if not _stands(connection, snapshot):
+            self._carrier.take_back(job)
+            return False
+        _carry(connection, job, snapshot, checked_on)
+        return True
 
     def is_known(self, job: Job) -> bool:
         """Tell whether the set of a job, which need not be planned, was ever read whole."""
@@ -240,6 +248,21 @@ def _in_hand(connection: sqlite3.Connection, run_id: str, job_ids: Sequence[int]
             ours[job_id] = JobState(row["state"])
             connection.execute("UPDATE jobs SET state = 'running' WHERE id = ?", (job_id,))
     return ours
+
+
+def _stands(connection: sqlite3.Connection, snapshot: Snapshot) -> bool:
+    """Tell whether the partition of a snapshot is what the ledger knows of its set, and no other takes its place now.
+
+    Where the end of a set is proven anew its file may have been replaced already, also by a run that was killed then.
+    """
+    if snapshot.partition is None:
+        return True
+    row = connection.execute(
+        "SELECT 1 FROM jobs WHERE id = ? AND sha256 = ?"
+        " AND NOT (state IN ('pending', 'running') AND ending IS NOT NULL)",
+        (snapshot.origin_id, snapshot.partition.sha256),
+    ).fetchone()
+    return row is not None
 
 
 def _carry(connection: sqlite3.Connection, job: Job, snapshot: Snapshot, checked_on: dt.date) -> None:

@@ -17,6 +17,9 @@ from harvester.store.disk import disk_errors
 from harvester.store.exports import EXPORT_MANIFEST, PART, discard, sources_sha256, sweep
 from harvester.store.partitions import RECIPIENTS
 
+HOMES = ("compact", "parquet")
+"""Where exports lie below the output folder unless another place is named; each may be a link to a larger disk."""
+
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
@@ -56,8 +59,14 @@ def discard_stale(database: Database, output: Path) -> Discarded:
     return Discarded(discarded, frozenset(kept))
 
 
+def linked_homes(output: Path) -> list[Path]:
+    """Return those of our own folders of exports that are links to folders."""
+    homes = (output / name for name in HOMES)
+    return [home for home in homes if home.is_symlink() and home.is_dir()]
+
+
 def _exports_below(output: Path) -> Iterator[_Export]:
-    for path in files_below(output):
+    for path in files_below(output, linked_homes(output)):
         if path.name == EXPORT_MANIFEST and len(path.relative_to(output).parts) > _DEPTH:
             date, account, home = path.parent, path.parent.parent, path.parent.parent.parent.parent
             export = _Export(home, account.name.removeprefix("account="), date.name.removeprefix("dt="))
@@ -70,9 +79,8 @@ _DEPTH = 4
 
 
 def _is_fresh(database: Database, export: _Export) -> bool:
-    date = "SELECT 1 FROM harvests WHERE account = ? AND date = ?"
-    if database.durable.execute(date, (export.account, export.date)).fetchone() is None:
-        return False  # also one of a date without rows, which is made of nothing
+    if not _is_known(database, export):
+        return False
     try:
         actions: dict[str, dict[str, Any]] = orjson.loads((export.folder / EXPORT_MANIFEST).read_bytes())["actions"]
         named = {file["path"]: file["bytes"] for action in actions.values() for file in action["files"]}
@@ -81,8 +89,7 @@ def _is_fresh(database: Database, export: _Export) -> bool:
         return False
     with disk_errors(export.folder):
         there = {str(path.relative_to(export.home)): path.lstat().st_size for path in _files(export)}
-    is_known = there == named and _is_known(database, export)
-    return is_known and all(made_of[name] == _sources_now(database, export, name) for name in made_of)
+    return there == named and all(made_of[name] == _sources_now(database, export, name) for name in made_of)
 
 
 def _files(export: _Export) -> list[Path]:

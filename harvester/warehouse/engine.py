@@ -47,6 +47,8 @@ _OF_STATEMENT = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogE
 _SPOILED = "harvester verify says which files are not as they were published; where a run is at work, try again."
 _OF_FILES = re.compile(r"\b(?:recipients|changes|campaigns)/account=[^\s'\"]+\.jsonl(?:\.gz|\.zst)?")
 """A path of ours in what DuckDB says: then the file is at fault, not the statement."""
+_OF_DAMAGE = re.compile(r"gzip|zstd|frame (?:descriptor|parameter)|corrupt|checksum|buffer is too small", re.IGNORECASE)
+"""What DuckDB says of a file that cannot be unpacked, often without naming it."""
 
 _MORE_SPACE = "Ask for less at once, or free memory and disk space; then give the same command."
 
@@ -115,6 +117,8 @@ def refusals() -> Iterator[None]:
         is_of_file = isinstance(error, duckdb.IOException | duckdb.InvalidInputException)
         if is_of_file and (file := _OF_FILES.search(str(error))):
             raise VerificationError(f"{file[0]}: {_cut(str(error))}", _SPOILED) from None
+        if not isinstance(error, _OF_STATEMENT) and _OF_DAMAGE.search(_cut(str(error))):
+            raise VerificationError(f"One of the files cannot be read: {_printed(error)}", _SPOILED) from None
         if isinstance(error, duckdb.OutOfMemoryException | duckdb.IOException):
             raise DiskError(_printed(error), _MORE_SPACE) from None
         raise ConfigError(_printed(error)) from None

@@ -9,10 +9,9 @@ from harvester.publication import is_finished_file
 
 _COUNTS = ("rows", "bytes")
 
-_READ = frozenset({"done", "partial"})
 _CARRIED = "carried"
 _WHOLE = frozenset({"done", _CARRIED})
-"""States of a job in a manifest: its partition is what this date read; its set is known whole."""
+"""States of a job in a manifest: its partition was read on another date; its set is known whole."""
 
 
 class StrangePathError(ValueError):
@@ -82,6 +81,9 @@ class Holdings:
     def add(self, manifest: Iterable[Mapping[str, Any]]) -> None:
         """Take in a manifest: what it says of its date, then its jobs.
 
+        A job that is to be read again, or was in vain, has the file of the harvest before until a new one takes its
+        place. That is a reading like others, and whole if no answer lies in quarantine beside it.
+
         Raises:
             StrangePathError: it names a file that is none of ours.
             KeyError, TypeError: it is no manifest of this version.
@@ -94,11 +96,11 @@ class Holdings:
             self.listings.update([_sized(head["listing"])])
         for job in told:
             file = _sized(job) if job["path"] and job["rows"] else None
-            if file is not None and job["state"] in _READ:
-                self._read.append(_reading(account, date, job))
-            if file is not None and job["state"] == _CARRIED and (origin := _date_of(file[0])) != date:
+            if file is not None and (origin := _date_of(file[0])) != date:
                 self._carried[file[0]] = _reading(account, origin, job)
-            if job["state"] in _WHOLE:
+            elif file is not None and job["state"] != _CARRIED:
+                self._read.append(_reading(account, date, job))
+            if job["state"] in _WHOLE or (job["path"] and not job["quarantine"]):
                 self._newest[account, job["campaign_key"], job["action"]] = file
             if job.get("changes") and job["changes"]["path"]:
                 self.changes.update([_sized(job["changes"])])

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from harvester.errors import DiskError
 from harvester.warehouse.columns import Columns, ColumnType
 from harvester.warehouse.engine import ROWS_AT_ONCE, close, connected, file_refusals, interruptible
 from harvester.warehouse.relations import FileSet, lines, mended, name, quoted
@@ -35,6 +36,8 @@ _LONE = re.compile("[\ud800-\udfff]")
 _EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
 _MOMENTS_KEPT = 4_096
 """Size of a cache: the rows of a page share their moments."""
+
+MORE_ROOM = "Free space there and in the state folder, or memory; then give the same command."
 
 
 class MismatchError(Exception):
@@ -72,7 +75,7 @@ class ParquetFiles:
 
         Raises:
             VerificationError: a partition cannot be read.
-            DiskError: there is no space.
+            DiskError: the file cannot be written, or there is no room for what it takes to make it.
         """
         typed = ", ".join(_typed(column, kind) for column, kind in self.columns.items())
         source = lines(FileSet(paths, self.columns), mended("line"))
@@ -80,8 +83,11 @@ class ParquetFiles:
             f"COPY (SELECT {typed} FROM ({source})) TO {quoted(str(target))}"
             f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
         )
-        with file_refusals():
-            interruptible(self._connection, lambda: self._connection.execute(copy))
+        try:
+            with file_refusals():
+                interruptible(self._connection, lambda: self._connection.execute(copy))
+        except DiskError as error:
+            raise DiskError(f"{target}: {error.message}", MORE_ROOM) from None
 
     def verify(self, target: Path, records: Iterable[tuple[Mapping[str, Any], bytes]]) -> None:
         """Read a file back and hold it against the lines that it was made of.

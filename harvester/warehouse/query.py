@@ -97,17 +97,23 @@ class Warehouse:
         return Answer(tuple(names), tuple(_NUMBERS.fullmatch(kind) is not None for kind in types), rows)
 
     def texts(self) -> Iterator[tuple[str | None, ...]]:
-        """Yield the rows of the answer in their order; each cell as DuckDB writes it, or None."""
+        """Yield the rows of the answer in their order; each cell as DuckDB writes it, or None.
+
+        Raises:
+            ConfigError: nothing was asked before.
+            DiskError: there is no room.
+        """
         return self._rows("SELECT COLUMNS(*)::VARCHAR FROM answer")
 
     def json_texts(self) -> Iterator[tuple[str | None, ...]]:
-        """Yield the rows of the answer in their order; each cell as JSON text, None for null."""
+        """Yield the rows of the answer in their order; each cell as JSON text, None for null. It raises likewise."""
         return self._rows("SELECT to_json(COLUMNS(*))::VARCHAR FROM answer")
 
     def _rows(self, select: str) -> Iterator[tuple[Any, ...]]:
-        cursor = self._connection.execute(select)
-        while rows := cursor.fetchmany(ROWS_AT_ONCE):
-            yield from rows
+        with refusals():
+            cursor = self._connection.execute(select)
+            while rows := cursor.fetchmany(ROWS_AT_ONCE):
+                yield from rows
 
     def _only_select(self, statement: str) -> str:
         parsed = self._connection.extract_statements(statement)

@@ -9,7 +9,7 @@ from typing import Any
 
 from harvester.zoho.contacts import NOBODY, SOURCES, line_of
 from harvester.zoho.privacy import normalised
-from harvester.zoho.spelling import finds, folded, forms
+from harvester.zoho.spelling import Find, finds, folded, forms, is_whole
 
 ADDRESS_CHARS_MAX = 320
 """64 before the at sign and 255 behind it: RFC 5321, section 4.5.3.1."""
@@ -76,7 +76,9 @@ class Person:
     def is_in(self, body: bytes) -> bool:
         """Tell whether the address, or a pseudonym, stands anywhere in a text of any form, however it is escaped."""
         wanted = _mention(self.address)
-        return any(wanted.search(form) or any(map(form.__contains__, self.pseudonyms)) for form in _folded_forms(body))
+        return any(
+            _is_found(form, wanted) or any(map(form.__contains__, self.pseudonyms)) for form in _folded_forms(body)
+        )
 
     def _may_be_in(self, line: bytes) -> bool:
         """Look quickly, and never say no where it may be yes: for nearly all lines it is no."""
@@ -118,7 +120,7 @@ class Person:
     def _text_without(self, text: str, wanted: re.Pattern[str]) -> str:
         for pseudonym in self.pseudonyms:
             text = text.replace(pseudonym, FORGOTTEN)
-        for found in reversed(finds(text, wanted)):
+        for found in [each for each in reversed(finds(text, wanted)) if is_whole(text, each, wanted)]:
             text = f"{text[: found.begin]}{FORGOTTEN}{text[found.end :]}"
         return text
 
@@ -127,14 +129,18 @@ def _folded_forms(body: bytes) -> Iterator[str]:
     return map(folded, forms(body.decode("utf-8", "replace")))
 
 
+def _is_found(form: str, wanted: re.Pattern[str]) -> bool:
+    return any(is_whole(form, Find(*found.span(), found[0]), wanted) for found in wanted.finditer(form))
+
+
 @lru_cache
 def _mention(address: str) -> re.Pattern[str]:
     """Return what the address is in a folded text of any kind: no part of a longer one.
 
     Nearly every sign may stand in an address, and nearly every one also stands before it in texts and links. So only
-    those count that addresses really have; and an apostrophe behind a letter.
+    those count that addresses really have; and an apostrophe behind a letter. Escapes beside it are `is_whole`'s.
     """
-    return re.compile(rf"(?<![\w.+-])(?<!\w['\u2019]){re.escape(address)}(?![\w-]|%2d|%5f|(?:\.|%2e)\w)")
+    return re.compile(rf"(?<![\w.+-])(?<!\w['\u2019]){re.escape(address)}(?![\w-]|\.\w)")
 
 
 @lru_cache

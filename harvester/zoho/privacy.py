@@ -17,7 +17,7 @@ import orjson
 
 from harvester.model import Page, Row
 from harvester.zoho.contacts import SOURCES, contents, line_of
-from harvester.zoho.spelling import finds
+from harvester.zoho.spelling import finds, has_at_sign
 
 RAW = "raw."
 """Begins the name of a key of the server's rows in a list of fields; a name without it is that of a column."""
@@ -40,11 +40,11 @@ _QUOTE = r"'*\u2019"
 """What may stand in an address, but not at its begin or end."""
 _BEGIN = rf"(?:(?<![^{_AROUND}])(?![{_QUOTE}])|(?<=[{_QUOTE}])(?<![^{_AROUND}].))"
 """Where a word begins, so that a long word without an at sign is looked through once."""
-_ADDRESS = re.compile(rf"(?:{_BEGIN}[^{_AROUND}]+?|[{_AROUND}{_QUOTE}])@[^{_AROUND}]*[^{_AROUND}{_QUOTE}.!]")
+_HOST = rf"(?:\[(?:ipv6:)?[0-9a-f.:]+\]|[^{_AROUND}]*[^{_AROUND}{_QUOTE}.!])"
+"""A name, or a number in brackets: RFC 5321, section 4.1.3."""
+_ADDRESS = re.compile(rf"(?:{_BEGIN}[^{_AROUND}]+?|[{_AROUND}{_QUOTE}])@{_HOST}")
 """Of texts as `spelling.folded` returns them."""
 _AT_SIGN = re.compile(r"@|%40|\uff20")
-_ANY_AT_SIGN = re.compile(r"[@\uff20]|%(?:25)*40|&#0*64|&#x0*40|&commat;|\\u(?:0040|ff20)|%(?:25)*ef%", re.IGNORECASE)
-"""A quick look: however it is escaped; the last one begins a full-width one."""
 
 _KEY_SETS_MAX = 64
 """Size of a cache: the rows of a page share their keys."""
@@ -163,7 +163,7 @@ class Privacy:
         """Return a value with all addresses in its texts, keys included, replaced."""
         match value:
             case str():
-                return self._text_redacted(value) if _ANY_AT_SIGN.search(value) else value
+                return self._text_redacted(value) if has_at_sign(value) else value
             case dict():
                 return {self._redacted(key): self._redacted(each) for key, each in value.items()}
             case list():

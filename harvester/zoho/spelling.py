@@ -13,14 +13,17 @@ LAYERS_MAX = 5
 """The text, and four layers of escapes: a link in a link in a page in JSON. More is no accident any more."""
 
 _ESCAPE = re.compile(
-    r"&(?:\#[0-9]{1,7};?|\#x[0-9a-f]{1,6};?|[a-z][a-z0-9]{1,31};)"
+    r"&(?:\#0*[0-9]{1,7};?|\#x0*[0-9a-f]{1,6};?|[a-z][a-z0-9]{1,31};)"
     r"|%[c-f][0-9a-f](?:%[89ab][0-9a-f])+|%[0-9a-f]{2}"
-    r"|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\u[0-9a-f]{4}|\\[bfnrt\"/\\]",
+    r"|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\u[0-9a-f]{4}|\\[bfnrt\"'/\\]",
     re.IGNORECASE,
 )
 """One character each: an entity of HTML, a character of UTF-8 in percent signs, an escape of JSON."""
 
 _ESCAPES_BEGIN = "&%\\"
+
+NEIGHBOUR_CHARS = 64
+"""How much of a text is looked at on either side of a find: the next few signs, each escaped in all layers."""
 
 _FULL_WIDTH_AT = "\uff20"
 
@@ -51,6 +54,11 @@ def forms(text: str) -> Iterator[str]:
         text = plain
 
 
+def has_at_sign(text: str) -> bool:
+    """Look quickly for what every address has, in all layers: in nearly all texts there is none."""
+    return any("@" in form or _FULL_WIDTH_AT in form for form in forms(text))
+
+
 def finds(text: str, wanted: re.Pattern[str]) -> list[Find]:
     """Return where a pattern is found in a text that is folded, in any layer, in order; none overlap.
 
@@ -64,6 +72,26 @@ def finds(text: str, wanted: re.Pattern[str]) -> list[Find]:
     for layer in reversed(list(_layers(text))):
         found += [each for each in layer.finds(wanted) if not any(_overlap(each, other) for other in found)]
     return sorted(found, key=lambda each: each.begin)
+
+
+def is_whole(text: str, find: Find, wanted: re.Pattern[str]) -> bool:
+    """Tell whether a pattern still holds where all around the find is read without any escapes.
+
+    What bounds an address in one layer, such as the semicolon of an entity, may be a letter of it in the next.
+
+    Args:
+        text: in which something was found.
+        find: where.
+        wanted: which it is to be, likewise of folded texts.
+    """
+    before = _plainest(text[max(0, find.begin - NEIGHBOUR_CHARS) : find.begin])
+    behind = _plainest(text[find.end : find.end + NEIGHBOUR_CHARS])
+    return wanted.match(f"{before}{find.read}{behind}", len(before)) is not None
+
+
+def _plainest(text: str) -> str:
+    *_, plain = forms(text)
+    return folded(plain)
 
 
 def _overlap(one: Find, other: Find) -> bool:

@@ -16,7 +16,7 @@ IN_THE_MIDDLE = Injection("disk", "fdatasync", "12")
 """Some pages are committed, no partition stands in its place."""
 
 BEFORE_THE_LEDGER = Injection("disk", "unlink", "3")
-"""The first partition stands in its place, and the ledger does not know it yet; before it went drafts of the listing and `_SUCCESS`."""
+"""The first partition stands in its place, and the ledger does not know it yet; a draft and `_SUCCESS` went first."""
 
 BETWEEN_TWO = Injection("disk", "rename", "4")
 """The listing and a manifest stand, and one job is done; the other is about to be published."""
