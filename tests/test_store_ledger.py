@@ -1,5 +1,6 @@
 """Jobs and pages: every method one transaction, every move one of `model.TRANSITIONS`."""
 
+import datetime as dt
 import itertools
 from collections.abc import Iterator
 from contextlib import closing
@@ -93,7 +94,11 @@ def bring_to(state: JobState, ledger: Ledger, harvest: Harvest) -> Job:
         case JobState.PARTIAL:
             ledger.commit([], [], [(job, replace(PARTITION, unreadable_rows=1))], wall_s=0.0)
         case JobState.CARRIED:
-            snapshot = Snapshot(job.id, DATE, DATE, None, PARTITION)
+            before = ledger.open_harvest(harvest.account, DATE - dt.timedelta(days=1))
+            plan(ledger, before, job.campaign.key)
+            origin = claim_one(ledger, before)
+            ledger.commit([], [], [(origin, PARTITION)], wall_s=0.0)
+            snapshot = Snapshot(origin.id, DATE, DATE, None, PARTITION)
             parts = Partitions(ledger.database.path.parent, Compression.NONE)
             carrier = LenientCarrier(ledger.database.path.parent, parts, Carry.REFERENCE)
             Snapshots(ledger.database, ledger.run_id, carrier).carry([(job, snapshot, DATE)])

@@ -57,6 +57,7 @@ def job(state: str, **changes: Any) -> dict[str, Any]:
         "bytes": 1,
         "sha256": "s",
         "changes": None,
+        "quarantine": [],
     }
     return plain | changes
 
@@ -66,15 +67,35 @@ HEAD = {"account": "acme", "date": "2026-03-14", "state": "complete", "listing":
 
 @pytest.mark.parametrize(
     ("state", "readings", "current"),
-    [("done", 1, 1), ("partial", 1, 0), ("carried", 0, 1), ("failed", 0, 0), ("pending", 0, 0), ("skipped", 0, 0)],
+    [("done", 1, 1), ("partial", 1, 0), ("carried", 0, 1), ("failed", 1, 1), ("pending", 1, 1), ("running", 1, 1)],
 )
 def test_states_say_what_a_partition_is(state: str, readings: int, current: int) -> None:
-    """A partial set was read and is not whole; a file that waits for another reading is neither."""
+    """A partial set was read and is not whole; a file that waits for another reading is what it was."""
     holdings = Holdings()
 
     holdings.add([HEAD, job(state)])
 
     assert (len(holdings.readings), len(holdings.current)) == (readings, current)
+
+
+@pytest.mark.parametrize("state", ["partial", "pending", "failed"])
+def test_a_set_with_rows_in_quarantine_is_not_whole(state: str) -> None:
+    """Also while it waits for another reading."""
+    holdings = Holdings()
+
+    holdings.add([HEAD, job(state, quarantine=["q"])])
+
+    assert (len(holdings.readings), len(holdings.current)) == (1, 0)
+
+
+@pytest.mark.parametrize("state", ["skipped", "failed", "pending"])
+def test_a_set_without_a_file_is_nothing(state: str) -> None:
+    """It was never read."""
+    holdings = Holdings()
+
+    holdings.add([HEAD, job(state, path=None)])
+
+    assert (len(holdings.readings), len(holdings.current)) == (0, 0)
 
 
 def test_what_later_dates_carry_is_a_reading_of_a_date_without_a_manifest() -> None:
@@ -86,7 +107,7 @@ def test_what_later_dates_carry_is_a_reading_of_a_date_without_a_manifest() -> N
 
     for manifest in (carrying, newer):
         purged.add(manifest)
-    for manifest in ([HEAD, job("failed")], carrying):
+    for manifest in ([HEAD, job("failed", path=None)], carrying):
         whole.add(manifest)
 
     assert [(each.date, each.sha256) for each in purged.readings] == [(old, "t")]

@@ -10,6 +10,7 @@ from harvester.publication import is_finished_file
 _COUNTS = ("rows", "bytes")
 
 _CARRIED = "carried"
+_PARTIAL = "partial"
 _WHOLE = frozenset({"done", _CARRIED})
 """States of a job in a manifest: its partition was read on another date; its set is known whole."""
 
@@ -100,10 +101,15 @@ class Holdings:
                 self._carried[file[0]] = _reading(account, origin, job)
             elif file is not None and job["state"] != _CARRIED:
                 self._read.append(_reading(account, date, job))
-            if job["state"] in _WHOLE or (job["path"] and not job["quarantine"]):
+            if job["state"] in _WHOLE or _was_whole(job):
                 self._newest[account, job["campaign_key"], job["action"]] = file
             if job.get("changes") and job["changes"]["path"]:
                 self.changes.update([_sized(job["changes"])])
+
+
+def _was_whole(job: Mapping[str, Any]) -> bool:
+    """Tell whether a job that waits, or was in vain, has a file of the harvest before that holds all of its set."""
+    return job["path"] is not None and job["state"] != _PARTIAL and not job["quarantine"]
 
 
 def paths_of(readings: Iterable[Reading]) -> Iterator[str]:
