@@ -4,8 +4,10 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from factories import inline, seeded
 from nights import Nights
@@ -19,6 +21,7 @@ from harvester.operations.date_publication import PublishDesk
 from harvester.operations.destination import Work
 from harvester.operations.publishing import publish
 from harvester.report.publishing import DateLine
+from harvester.store.database import Database
 from harvester.store.date_files import DateFiles, is_published
 from harvester.store.manifest import write_manifest
 from harvester.store.publications import FOLDERS, Publications
@@ -112,3 +115,24 @@ async def cut_off(shore: Shore, night: int, number: int, *, is_done: bool) -> in
             task.cancel()
         await asyncio.gather(publishing, waiting, return_exceptions=True)
         return len(proxy.asked)
+
+
+@contextmanager
+def ashore(folder: Path, server: ObjectStore, name: str) -> Iterator[Shore]:
+    """Give a test, by its name, a prefix and a state of its own."""
+    with closing(Database(folder / "state" / "ledger.sqlite")) as database:
+        yield Shore(Nights(folder, database), server, hashlib.sha256(name.encode()).hexdigest()[:16])
+
+
+async def watched(shore: Shore, night: int) -> list[DateLine]:
+    """Publish a date while somebody reads the bucket before each request, and must never be misled."""
+    seen = []
+
+    def look(_: Asked) -> Spoiling:
+        seen.extend(flaws_in(shore.objects()))
+        return Spoiling.PASS
+
+    async with proxied(shore.server, look) as proxy:
+        lines = await shore.published(night, endpoint=proxy.url)
+    assert seen == []
+    return lines

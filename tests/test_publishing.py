@@ -1,16 +1,14 @@
 """Dates on their way to a real server that speaks S3: what a reader of the bucket sees at every moment."""
 
 import asyncio
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from factories import DATE, rows
-from nights import Nights
 from object_store import Asked, ObjectStore, Spoiling, object_store, proxied
-from shore import CONCURRENCY, NOW, Shore, cut_off, flaws_in
+from shore import CONCURRENCY, NOW, Shore, ashore, cut_off, flaws_in, watched
 
 from harvester.engine.stop import Stop
 from harvester.errors import BusyError, StoppedError, VerificationError
@@ -19,7 +17,6 @@ from harvester.model import Action, Campaign, Harvest
 from harvester.operations.date_publication import PublishDesk
 from harvester.operations.publishing import UNFINISHED, publish
 from harvester.report.publishing import DateLine
-from harvester.store.database import Database
 from harvester.store.lock import exclusive
 from harvester.store.manifest import mark_running
 from harvester.store.partitions import Compression
@@ -34,10 +31,8 @@ def server() -> Iterator[ObjectStore]:
 
 @pytest.fixture
 def shore(tmp_path: Path, server: ObjectStore, request: pytest.FixtureRequest) -> Iterator[Shore]:
-    database = Database(tmp_path / "state" / "ledger.sqlite")
-    prefix = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]
-    yield Shore(Nights(tmp_path, database), server, prefix)
-    database.close()
+    with ashore(tmp_path, server, request.node.nodeid) as shore:
+        yield shore
 
 
 async def test_all_that_a_reader_needs_is_there_and_nothing_else(shore: Shore) -> None:
@@ -128,16 +123,8 @@ async def test_at_no_moment_does_a_reader_see_a_manifest_with_other_files(shore:
     shore.nights.harvested(0, rows(4, 9))
     shore.nights.harvested(0, rows(7, 9), key="k2")
     shore.told(0, 1, 2)
-    seen = []
+    lines = await watched(shore, 0)
 
-    def look(_: Asked) -> Spoiling:
-        seen.extend(flaws_in(shore.objects()))
-        return Spoiling.PASS
-
-    async with proxied(shore.server, look) as proxy:
-        lines = await shore.published(0, endpoint=proxy.url)
-
-    assert seen == []
     assert shore.objects() == shore.files()
     assert [line.date[-2:] for line in lines] == ["14", "15", "16"]
 

@@ -1,6 +1,5 @@
 """What leaves the store again: whatever no published date names, also after a kill, a purge or an erasure."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +9,7 @@ from factories import rows
 from nights import Nights
 from object_store import Asked, ObjectStore, Spoiling, object_store, proxied
 from published import PUBLISHED, assert_kills_do_no_harm
-from shore import NOW, Shore, cut_off, flaws_in
+from shore import NOW, Shore, ashore, cut_off, flaws_in, watched
 from traced import typed
 
 from harvester.errors import StoppedError, VerificationError
@@ -31,10 +30,8 @@ def server() -> Iterator[ObjectStore]:
 
 @pytest.fixture
 def shore(tmp_path: Path, server: ObjectStore, request: pytest.FixtureRequest) -> Iterator[Shore]:
-    database = Database(tmp_path / "state" / "ledger.sqlite")
-    prefix = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]
-    yield Shore(Nights(tmp_path, database), server, prefix)
-    database.close()
+    with ashore(tmp_path, server, request.node.nodeid) as shore:
+        yield shore
 
 
 def purged(shore: Shore, before: int) -> None:
@@ -196,16 +193,8 @@ async def test_a_date_at_work_is_taken_back_before_an_object_changes(shore: Shor
     shore.nights.harvested(0, rows(5, 4))
     shore.told(0)
     mark_running(shore.nights.output, shore.nights.ledger, shore.nights.of(1), NOW)
-    seen = []
+    lines = await watched(shore, 0)
 
-    def look(_: Asked) -> Spoiling:
-        seen.extend(flaws_in(shore.objects()))
-        return Spoiling.PASS
-
-    async with proxied(shore.server, look) as proxy:
-        lines = await shore.published(0, endpoint=proxy.url)
-
-    assert seen == []
     assert [line.left_out for line in lines] == [None, UNFINISHED]
     assert flaws_in(shore.objects()) == []
     shore.told(1)
@@ -223,16 +212,8 @@ async def test_a_purged_date_is_taken_back_before_an_object_changes(shore: Shore
     shore.nights.harvested(0, rows(5, 4))
     purged(shore, 1)
     shore.told(1)
-    seen = []
+    await watched(shore, 1)
 
-    def look(_: Asked) -> Spoiling:
-        seen.extend(flaws_in(shore.objects()))
-        return Spoiling.PASS
-
-    async with proxied(shore.server, look) as proxy:
-        await shore.published(1, endpoint=proxy.url)
-
-    assert seen == []
     assert shore.objects() == shore.files()
 
 
